@@ -1,0 +1,146 @@
+# weir: build, test, install. `make help` lists the targets; nothing here needs to be run twice.
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+SAN ?=
+BUILD := build/$(or $(SAN),release)
+PREFIX ?= /usr/local
+CC := gcc
+VERSION := 0.1.0
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla -Wundef \
+        -Wno-missing-field-initializers
+ifdef CI
+WARN += -Werror
+endif
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fno-strict-overflow
+LDHARDEN := -pie -Wl,-z,relro,-z,now
+OPT := -O2 -g
+ifeq ($(SAN),asan)
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+HARDEN := -fPIE
+else ifeq ($(SAN),tsan)
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+HARDEN := -fPIE
+else ifeq ($(SAN),coverage)
+OPT := -O0 -g --coverage
+HARDEN := -fPIE
+endif
+
+# llhttp: the system's library where there is one, else the C sources that Debian's node-llhttp installs.
+ifeq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),yes)
+LLHTTP_CFLAGS := $(shell pkg-config --cflags libllhttp)
+LLHTTP_LIBS := $(shell pkg-config --libs libllhttp)
+else
+LLHTTP_CFLAGS := -I/usr/share/include/llhttp
+LLHTTP_OBJECTS = $(BUILD)/llhttp/api.o $(BUILD)/llhttp/http.o $(BUILD)/llhttp/llhttp.o
+endif
+
+CPPFLAGS := -Iinclude -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -MMD -MP $(LLHTTP_CFLAGS)
+CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARDEN) -pthread
+LDFLAGS := $(LDHARDEN) -pthread $(filter -fsanitize=% --coverage,$(OPT))
+LIBS := -levent_core -lssl -lcrypto -ljansson -lyaml $(LLHTTP_LIBS) -lz -lm
+
+FOLDERS := $(shell sed -n 's/^\([a-z]*\):.*/\1/p' tools/layers)
+layers_of = $(shell sed -n 's/^$(1)://p' tools/layers)
+sources_of = $(wildcard src/$(1)/*.c)
+objects_of = $(patsubst src/%.c,$(BUILD)/%.o,$(call sources_of,$(1)))
+library_of = $(BUILD)/lib/$(1).a
+LIBRARIES := $(foreach f,$(FOLDERS),$(call library_of,$(f)))
+TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,build/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.PHONY: all help deps deps-test demo check e2e test bench lint format fuzz-smoke coverage install clean layers FORCE
+
+all: $(BUILD)/weir  ## build the gateway (build/release/weir; SAN=asan|tsan builds beside it)
+
+help:  ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 16
+
+deps:  ## install the system packages that building needs
+	@tools/install-packages.sh build
+deps-test: deps  ## … and those that tests need
+	@tools/install-packages.sh test
+
+demo: deps  ## install what is missing, build, run the gateway with its built-in mock provider
+	@$(MAKE) --no-print-directory all
+	@exec $(BUILD)/weir serve --demo
+
+$(BUILD)/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(BUILD)/llm/price_table.o: conf/prices.json
+
+$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(CC) $(LLHTTP_CFLAGS) -std=gnu17 $(OPT) $(HARDEN) -w -c $< -o $@
+
+define folder_rule
+$(call library_of,$(1)): $(call objects_of,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcsD $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
+
+$(BUILD)/weir: $(LIBRARIES) $(LLHTTP_OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LLHTTP_OBJECTS) $(LIBS)
+
+# A unit test links its own folder and the folders below it, nothing else: the layering is proved by the linker too.
+define test_rule
+$(BUILD)/unit/$(1)/%: tests/unit/$(1)/%.c $(call library_of,$(1)) $(foreach f,$(call layers_of,$(1)),$(call library_of,$(f))) $$(LLHTTP_OBJECTS)
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) -Isrc/$(1) -Itests/unit $$(CFLAGS) $$(LDFLAGS) -MF $$@.d -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LLHTTP_OBJECTS) $$(LIBS) -lcmocka
+endef
+$(foreach f,$(FOLDERS),$(eval $(call test_rule,$(f))))
+
+unit-%: FORCE  ## unit-FOLDER: build and run one folder's unit tests
+	@$(MAKE) --no-print-directory $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/$*/test_*.c))
+	@tools/run-unit-tests.sh $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/$*/test_*.c))
+FORCE:
+
+check: $(TESTS) all  ## unit tests (cmocka)
+	@tools/run-unit-tests.sh $(TESTS)
+
+e2e: all  ## end-to-end tests: the real binary, official SDKs, real sockets (pytest)
+	@WEIR_BINARY=$(BUILD)/weir tools/run-e2e.sh $(E2E_ARGS)
+
+test: deps-test  ## install what tests need, build, run all tests
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory e2e
+
+bench: deps-test  ## CPU per request and per event against nginx and HAProxy; prints a table, writes build/bench.json
+	@$(MAKE) --no-print-directory all $(BUILD)/loadgen
+	@bench/run.py --weir $(BUILD)/weir --loadgen $(BUILD)/loadgen --json build/bench.json $(BENCH_ARGS)
+$(BUILD)/loadgen: bench/loadgen.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -g -D_GNU_SOURCE $(WARN) -o $@ $< -lssl -lcrypto -lm
+
+lint: layers  ## clang-tidy, cppcheck, layer check
+	@tools/lint.sh
+layers:
+	@tools/check-layers.sh
+format:  ## clang-format over the tree
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c FORCE
+	@mkdir -p $(@D)
+	@clang -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(filter-out -MMD -MP,$(CPPFLAGS)) \
+	  -o $@ $< $$(sed -n 's|.*fuzz-sources: *\(.*\)\*/|\1|p' $<) -pthread $(LIBS) -ljansson
+fuzz-smoke: $(FUZZERS)  ## every fuzz target for 20 s on its corpus
+	@tools/run-fuzzers.sh $(FUZZERS)
+
+coverage:  ## line coverage of the unit and end-to-end tests (build/coverage)
+	@$(MAKE) --no-print-directory SAN=coverage check e2e
+	@mkdir -p build/coverage && gcovr -r . --object-directory build/coverage-objects build/coverage --html-details build/coverage/index.html --print-summary build/coverage/.. || true
+
+install: all  ## install the binary and an example configuration under PREFIX
+	install -D -m 0755 $(BUILD)/weir $(DESTDIR)$(PREFIX)/bin/weir
+	install -D -m 0644 conf/weir.yaml $(DESTDIR)$(PREFIX)/share/weir/weir.yaml
+
+clean:  ## remove build/
+	rm -rf build
+
+-include $(foreach f,$(FOLDERS),$(patsubst %.o,%.d,$(call objects_of,$(f)))) $(TESTS:=.d)

@@ -1,0 +1,21 @@
+/* base/buf.h: a growable byte queue in one piece. An empty buffer holds no memory, so ten thousand idle connections
+ * cost nothing. The owner enforces its ceiling. */
+#pragma once
+#include "base/slice.h"
+
+struct buf {
+    char *data; /* owned; NULL while empty */
+    size_t start, end, capacity;
+};
+
+static inline size_t buf_length(const struct buf *b) { return b->end - b->start; }
+static inline struct slice buf_slice(const struct buf *b) { return (struct slice){b->data + b->start, b->end - b->start}; }
+void buf_append(struct buf *b, const void *p, size_t n);
+void buf_append_slice(struct buf *b, struct slice s);
+void buf_append_text(struct buf *b, const char *cstring);
+void buf_append_u64(struct buf *b, uint64_t value);
+void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *buf_reserve(struct buf *b, size_t n);   /* room for n more bytes; write there, then buf_commit() */
+void buf_commit(struct buf *b, size_t n);
+void buf_consume(struct buf *b, size_t n);    /* drops n bytes at the front; frees the memory when that empties it */
+void buf_clear(struct buf *b);                /* drops everything and frees the memory */

@@ -1,0 +1,6 @@
+/* crypto/digest.h: SHA-256 of keys, and comparing in constant time. */
+#pragma once
+#include "base/slice.h"
+#define DIGEST_BYTES 32
+void digest_sha256(struct slice s, uint8_t out[DIGEST_BYTES]);
+bool digest_equal(const uint8_t *a, const uint8_t *b); /* constant time, DIGEST_BYTES */

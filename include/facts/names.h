@@ -1,0 +1,11 @@
+/* facts/names.h: append-only registry of names (tenants, keys, providers, models, workloads). Records and series hold
+ * the small id, never a pointer into a configuration that a reload may free. Thread-safe; lookups take no lock. */
+#pragma once
+#include "base/slice.h"
+
+#define NAME_NONE 0u   /* the empty name: null in JSON */
+#define NAME_OTHER 1u  /* `_other`: what a bounded registry gives once it is full */
+#define NAMES_MAX 16384u
+
+uint32_t name_id(struct slice name);      /* adds it when new; takes a lock; at most NAMES_MAX, then NAME_OTHER */
+struct slice name_of(uint32_t id);        /* valid for the life of the process */

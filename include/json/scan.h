@@ -1,0 +1,62 @@
+/* json/scan.h: finds the byte ranges and the first bytes of a few members of a JSON text, without building a tree and
+ * without allocating. Resumable at any byte, so that a body or an event needs no buffer, whatever its size.
+ *
+ * Which members is a table of paths, compiled once into a `json_paths`: `stream_options.include_usage` is a member of a
+ * member, `choices[].delta.content` goes through every element of an array, `[]` at the front means the text itself is an
+ * array. Names are compared after decoding escapes, so `mod\u0065l` is `model`.
+ *
+ * Strict mode (requests) validates all of RFC 8259: one value, numbers, escapes, UTF-8, no lone surrogates, a depth cap.
+ * Relaxed mode (responses) follows only strings and brackets outside the wanted members, and never reads twice. */
+#pragma once
+#include "base/slice.h"
+
+#define JSON_DEPTH_MAX 128
+#define JSON_CAPTURE_BYTES 256 /* how much of a wanted scalar's text is kept */
+
+enum json_type { JSON_NONE, JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL };
+
+struct json_path {
+    const char *path;
+    int id; /* >= 0; the caller's; several paths may share one */
+};
+
+struct json_paths; /* a compiled table: immutable, shared by threads */
+struct json_paths *json_paths_new(const struct json_path *paths, size_t count); /* aborts on a malformed path: a program bug */
+void json_paths_free(struct json_paths *p);
+
+struct json_value {
+    int id;
+    enum json_type type;
+    uint64_t begin, end;  /* offsets in the text: quotes and brackets included */
+    struct slice text;    /* raw text: for a string without its quotes and NOT unescaped; at most JSON_CAPTURE_BYTES of it;
+                             empty for objects and arrays */
+    uint64_t length;      /* the full length of that raw text, for objects and arrays the number of members or elements
+                             (relaxed mode: 0 or at least 1) */
+    bool escaped;         /* a string with a backslash in it */
+    bool member_repeated; /* strict mode: this member's name stood in the same object before */
+    uint32_t index;       /* of the innermost array element on the way, 0-based */
+};
+/* Called as each wanted value ends (an object's members before the object). Must not call back into the scanner. */
+typedef void json_value_fn(void *context, const struct json_value *value);
+
+enum json_mode { JSON_STRICT, JSON_RELAXED };
+enum json_state { JSON_MORE, JSON_DONE, JSON_BAD }; /* DONE: the value is complete; only white space may follow */
+
+struct json_scan { /* fixed size, no pointers to free; copyable; treat as opaque */
+    const struct json_paths *paths;
+    json_value_fn *on_value;
+    void *context;
+    uint64_t opaque[96]; /* the implementer sizes this and asserts that it fits */
+};
+
+void json_scan_init(struct json_scan *s, const struct json_paths *paths, enum json_mode mode, json_value_fn *on_value, void *context);
+/* Feeds the next n bytes (n may be 0); a caller that must bound its time feeds at most 64 KiB a call. */
+enum json_state json_scan_feed(struct json_scan *s, const char *p, size_t n);
+/* No more bytes: DONE, or BAD when the value was not complete (a bare number ends here). */
+enum json_state json_scan_end(struct json_scan *s);
+uint64_t json_scan_offset(const struct json_scan *s); /* bytes taken so far; after BAD, the offset of the first bad byte */
+
+/* Unescapes the raw text of a JSON string into out (at most `max` bytes, which may equal raw.n); false when it does not
+ * fit or an escape is malformed. */
+bool json_unescape(struct slice raw, char *out, size_t max, size_t *written);
+bool json_number_u32(struct slice text, uint32_t *value); /* non-negative integer value (also 12.0, 1e3); clamps above; false otherwise */

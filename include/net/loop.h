@@ -1,0 +1,41 @@
+/* net/loop.h: one event loop per thread on libevent's raw events. A turn is: wait, run the callbacks of everything that is
+ * ready, run the deferred tasks. All callbacks of a turn share one wake-up stamp: what had arrived is timed by it. */
+#pragma once
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/wheel.h"
+
+#define LOOP_SCRATCH_BYTES ((size_t)65536)
+
+struct loop_task { /* embedded by its owner; runs once at the end of the turn, before the loop sleeps again */
+    struct loop_task *next;
+    void (*run)(struct loop_task *task);
+    bool queued;
+};
+
+struct loop {
+    struct event_base *base; /* EVENT_BASE_FLAG_NOLOCK: this thread only */
+    struct wheel wheel;
+    struct event wheel_event;
+    uint64_t wake_ns;        /* when this turn's wait returned */
+    uint64_t now_ns;         /* the latest stamp taken: by loop_stamp(), at each callback's begin and end */
+    struct loop_task *tasks, **tasks_tail;
+    char *scratch;           /* LOOP_SCRATCH_BYTES, for one recv at a time */
+    unsigned handshakes;     /* TLS handshake steps taken this turn (ceiling: 4) */
+    bool in_turn, stopping;
+    uint64_t turns;
+};
+
+struct loop *loop_new(void);
+void loop_free(struct loop *l);
+void loop_run(struct loop *l);                 /* until loop_stop(), which only this thread calls */
+void loop_stop(struct loop *l);
+uint64_t loop_stamp(struct loop *l);           /* reads the clock; sets and returns now_ns */
+/* Every event callback begins with this (before anything is timed): the first of a turn takes the turn's wake_ns. Returns
+ * the callback's begin stamp, which is the end of the callback before it: one clock reading a callback. */
+uint64_t loop_callback_begin(struct loop *l);
+uint64_t loop_callback_end(struct loop *l);    /* reads the clock; sets and returns now_ns */
+void loop_defer(struct loop *l, struct loop_task *task); /* harmless when already queued */

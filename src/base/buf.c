@@ -1,0 +1,76 @@
+/* A byte queue in one growable piece. What is consumed at the front is reclaimed when room is needed at the back, and all
+ * of it is freed when the queue empties. */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+enum { FIRST_BYTES = 256 };
+
+char *buf_reserve(struct buf *b, size_t n) {
+    if (b->capacity - b->end >= n && b->data != NULL) return b->data + b->end;
+    size_t length = buf_length(b);
+    if (b->start > 0 && b->start >= length && b->capacity - length >= n) {
+        memmove(b->data, b->data + b->start, length);
+    } else {
+        size_t capacity = b->capacity ? b->capacity * 2 : FIRST_BYTES;
+        while (capacity < length + n) capacity *= 2;
+        char *grown = mem_alloc(capacity);
+        if (length > 0) memcpy(grown, b->data + b->start, length);
+        mem_free(b->data);
+        b->data = grown;
+        b->capacity = capacity;
+    }
+    b->start = 0;
+    b->end = length;
+    return b->data + b->end;
+}
+
+void buf_commit(struct buf *b, size_t n) {
+    assert(n <= b->capacity - b->end);
+    b->end += n;
+}
+
+void buf_append(struct buf *b, const void *p, size_t n) {
+    if (n == 0) return;
+    memcpy(buf_reserve(b, n), p, n);
+    b->end += n;
+}
+
+void buf_append_slice(struct buf *b, struct slice s) { buf_append(b, s.p, s.n); }
+
+void buf_append_text(struct buf *b, const char *cstring) { buf_append(b, cstring, strlen(cstring)); }
+
+void buf_append_u64(struct buf *b, uint64_t value) {
+    char digits[20];
+    size_t at = sizeof digits;
+    do digits[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    buf_append(b, digits + at, sizeof digits - at);
+}
+
+void buf_printf(struct buf *b, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    assert(n >= 0);
+    vsnprintf(buf_reserve(b, (size_t)n + 1), (size_t)n + 1, format, again);
+    b->end += (size_t)n;
+    va_end(again);
+    va_end(args);
+}
+
+void buf_consume(struct buf *b, size_t n) {
+    assert(n <= buf_length(b));
+    b->start += n;
+    if (b->start == b->end) buf_clear(b);
+}
+
+void buf_clear(struct buf *b) {
+    mem_free(b->data);
+    *b = (struct buf){0};
+}

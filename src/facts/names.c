@@ -1,0 +1,54 @@
+/* The registry of names: an append-only array published entry by entry, and a map under a lock for adding. A reader that
+ * holds an id got it from the thread that added it, so the entry is there; nothing is ever moved or freed. */
+#include "facts/names.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+struct name {
+    size_t length;
+    char text[];
+};
+
+static _Atomic(struct name *) names[NAMES_MAX];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct map ids; /* name -> id, as a pointer-sized number */
+static uint32_t count;
+
+static void name_add(struct slice text) {
+    struct name *n = mem_alloc(sizeof *n + text.n + 1);
+    n->length = text.n;
+    if (text.n > 0) memcpy(n->text, text.p, text.n);
+    n->text[text.n] = '\0';
+    map_put(&ids, text, (void *)(uintptr_t)(count + 1));
+    atomic_store_explicit(&names[count], n, memory_order_release);
+    count++;
+}
+
+uint32_t name_id(struct slice text) {
+    pthread_mutex_lock(&lock);
+    if (count == 0) {
+        name_add(SLICE(""));
+        name_add(SLICE("_other"));
+    }
+    uintptr_t found = (uintptr_t)map_get(&ids, text);
+    uint32_t id = NAME_OTHER;
+    if (found != 0) {
+        id = (uint32_t)found - 1;
+    } else if (count < NAMES_MAX) {
+        id = count;
+        name_add(text);
+    }
+    pthread_mutex_unlock(&lock);
+    return id;
+}
+
+struct slice name_of(uint32_t id) {
+    assert(id < NAMES_MAX);
+    const struct name *n = atomic_load_explicit(&names[id], memory_order_acquire);
+    return n == NULL ? SLICE("") : (struct slice){n->text, n->length};
+}
