@@ -258,4 +258,4 @@ struct config *config_load(const char *path, struct conf_errors *errors, struct 
 /* The same from memory; `name` stands for the file in messages. Relative paths stay as they are; includes are refused. */
 struct config *config_load_text(const char *name, struct slice text, struct conf_errors *errors, struct buf *print);
 struct config *config_default(void); /* an empty file's: listens on loopback, no providers, no tenants */
-void config_free(struct config *c);  /* NULL is allowed; zeroes the secrets first */
+void config_free(struct config *c);  /* NULL is allowed */

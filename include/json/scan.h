@@ -3,15 +3,18 @@
  *
  * Which members is a table of paths, compiled once into a `json_paths`: `stream_options.include_usage` is a member of a
  * member, `choices[].delta.content` goes through every element of an array, `[]` at the front means the text itself is an
- * array. Names are compared after decoding escapes, so `mod\u0065l` is `model`.
+ * array, the empty path is the whole text. Names are compared after decoding escapes, so `mod\u0065l` is `model`.
  *
  * Strict mode (requests) validates all of RFC 8259: one value, numbers, escapes, UTF-8, no lone surrogates, a depth cap.
- * Relaxed mode (responses) follows only strings and brackets outside the wanted members, and never reads twice. */
+ * Relaxed mode (responses) follows only strings and brackets outside the wanted members, and never reads twice; a wanted
+ * number or literal that is none (NaN) is passed over in silence. */
 #pragma once
 #include "base/slice.h"
 
 #define JSON_DEPTH_MAX 128
 #define JSON_CAPTURE_BYTES 256 /* how much of a wanted scalar's text is kept */
+#define JSON_PATH_STEPS_MAX 10 /* names and [] in a path */
+#define JSON_NAME_MAX 40       /* bytes of a name in a path */
 
 enum json_type { JSON_NONE, JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_NUMBER, JSON_TRUE, JSON_FALSE, JSON_NULL };
 
@@ -42,11 +45,30 @@ typedef void json_value_fn(void *context, const struct json_value *value);
 enum json_mode { JSON_STRICT, JSON_RELAXED };
 enum json_state { JSON_MORE, JSON_DONE, JSON_BAD }; /* DONE: the value is complete; only white space may follow */
 
-struct json_scan { /* fixed size, no pointers to free; copyable; treat as opaque */
+/* One open container on a wanted path. Deeper ones need no more than a bit each. */
+struct json_frame {
+    uint64_t begin; /* offset of the opening bracket */
+    uint64_t count; /* members or elements so far */
+    uint64_t seen;  /* strict mode: a bit for each wanted member that has been here */
+    uint32_t index; /* of the innermost array element around this container */
+    uint16_t node;  /* in the compiled table */
+    bool repeated;  /* this container's own name stood in the same object before */
+};
+
+/* Fixed size (under 1 KiB), nothing to free, copyable between feeds, moved freely. Members are the scanner's own. */
+struct json_scan {
     const struct json_paths *paths;
     json_value_fn *on_value;
     void *context;
-    uint64_t opaque[96]; /* the implementer sizes this and asserts that it fits */
+    uint64_t offset, value_begin, skip_depth;
+    uint64_t kinds[JSON_DEPTH_MAX / 64]; /* bit d: is the container at depth d + 1 an object? */
+    uint32_t depth, live;                /* containers open; how many of the outermost have a frame */
+    uint32_t code_unit;                  /* of the \u escape being read */
+    uint16_t node, text_length;          /* the current value's node; bytes in `text` carried over from earlier feeds */
+    uint8_t mode, where, step, string_step, type, utf8_left, utf8_low, utf8_high;
+    bool escaped, repeated, high_surrogate, skip_string, skip_inside;
+    struct json_frame frames[JSON_PATH_STEPS_MAX + 1];
+    char text[JSON_CAPTURE_BYTES]; /* of a name or a wanted scalar that was cut */
 };
 
 void json_scan_init(struct json_scan *s, const struct json_paths *paths, enum json_mode mode, json_value_fn *on_value, void *context);

@@ -4,7 +4,6 @@
 #pragma once
 #include "facts/dialect.h"
 #include "facts/usage.h"
-#include "json/scan.h"
 #include "llm/operation.h"
 
 #define OBSERVED_MODEL_BYTES 96

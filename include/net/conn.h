@@ -34,13 +34,15 @@ struct conn_ops { /* static const, one per role */
     void (*on_ready)(struct conn *c);    /* connected and, with TLS, handshake done and peer verified; not for accepted plain ones */
     size_t (*on_bytes)(struct conn *c, const char *p, size_t n);
     void (*on_drained)(struct conn *c);  /* the output queue fell to empty, or from over HIGH to below LOW; may be NULL */
-    void (*on_eof)(struct conn *c);      /* the peer will send no more, and said so properly */
+    void (*on_eof)(struct conn *c);      /* the peer will send no more, and said so properly; all it sent was given before */
+    void (*on_hangup)(struct conn *c);   /* at most once, may be NULL: reading is paused with bytes still to be given, and the
+                                            peer has ended or reset behind them; on_eof or on_close comes when those are read */
     void (*on_deadline)(struct conn *c); /* the instant given to conn_deadline_set() has passed */
     void (*on_close)(struct conn *c, enum close_reason why); /* only closes nobody here asked for */
 };
 
 struct conn {
-    struct event rd, wr;
+    struct event rd, wr;       /* wr doubles as the edge-triggered watch for a peer that leaves while nothing is read */
     struct loop *loop;
     const struct conn_ops *ops;
     void *owner;               /* borrowed; the ops' business */
@@ -48,11 +50,13 @@ struct conn {
     struct buf in, out;        /* owned; empty buffers hold no memory */
     struct timer deadline;
     struct loop_task redrive;  /* gives kept bytes and bytes inside TLS again */
-    struct conn *next_closed;
-    int fd;
-    bool connecting, handshaking, reading, writing, eof_seen, closing, broken, over_high;
+    struct conn *next, **link; /* in the loop's list of open conns, then in that of closed ones */
+    int fd, error;             /* error: the errno that broke it, 0 none */
+    bool connecting, handshaking, reading /* wanted by the owner */, read_armed, writing, watching;
+    bool eof_seen /* read from the socket */, eof_told, hangup_told, closing, broken, over_high, drain_owed;
     uint64_t opened_ns, connected_ns, ready_ns; /* connect began, TCP up, ready (TLS done) */
-    uint64_t bytes_in, bytes_out;               /* plaintext */
+    uint64_t linger_mark;                       /* bytes_out when lingering last saw progress */
+    uint64_t bytes_in, bytes_out;               /* plaintext given by and to the peer */
 };
 
 /* Takes over an accepted, non-blocking fd. With a TLS context the handshake runs first and on_ready tells its end. Sets
@@ -75,9 +79,12 @@ void conn_unread(struct conn *c, const char *p, size_t n);
 void conn_deadline_set(struct conn *c, uint64_t at_ns); /* TIMER_NEVER: none */
 void conn_close(struct conn *c);        /* at once; queued output is lost; TLS says close_notify when it can */
 void conn_abort(struct conn *c);        /* as close, but the peer sees a reset: an answer that must not look complete */
-/* Sends what is queued, then shuts down the sending side, discards what still comes for at most 64 KiB or 2 s, closes.
+/* Sends what is queued (as long as the peer takes some every 10 s), then shuts down the sending side, discards what still
+ * comes for at most 64 KiB or 2 s, closes.
  * The conn is no longer the caller's: no ops function is called any more. (RFC 9112 9.6) */
 void conn_close_lingering(struct conn *c);
+void conn_error_text(const struct conn *c, char *out, size_t out_bytes); /* why it failed, for logs, also within on_close;
+                                                                             "" when nothing failed */
 bool conn_tls_reused(const struct conn *c);             /* a resumed TLS session */
 uint64_t conn_rtt_ns(const struct conn *c);             /* smoothed round-trip time from TCP_INFO; 0 when unknown */
 size_t conn_peer_text(const struct conn *c, char out[INET6_ADDRSTRLEN]); /* the peer's address without port; returns its length */

@@ -11,4 +11,4 @@ unsigned short listen_port(int fd);                      /* the port it got (for
 struct listener *listener_new(struct loop *l, int fd, accept_fn *on_accept, void *context); /* borrows fd */
 void listener_pause(struct listener *x);
 void listener_resume(struct listener *x);
-void listener_free(struct listener *x);                  /* does not close the fd */
+void listener_free(struct listener *x);                  /* does not close the fd; allowed within on_accept */

@@ -14,7 +14,8 @@ struct addresses {
 
 struct resolver;
 struct resolver *resolver_new(unsigned threads, uint64_t ttl_ns);
-void resolver_free(struct resolver *r); /* joins its threads; unanswered requests are dropped */
+void resolver_free(struct resolver *r); /* unanswered requests are dropped, nothing is posted after it; a thread caught in a
+                                           look-up is left to end by itself, the others are joined */
 
 struct resolve { /* one question; owned by the asker, who must keep it until the answer came */
     struct message message;        /* posted to `inbox` with the answer; asker sets message.run */
@@ -23,5 +24,7 @@ struct resolve { /* one question; owned by the asker, who must keep it until the
     struct addresses answer;
     struct resolve *next;
 };
-/* True: r->answer is filled in at once (cached, or a literal address). False: the answer will be posted. Any thread. */
+/* True: r->answer is filled in at once (a literal address, cached, or stale by at most ten times the TTL while a new look-up
+ * runs; count 0: it failed less than a second ago). False: the answer will be posted; the inbox must outlive the resolver.
+ * Any thread. */
 bool resolver_ask(struct resolver *x, struct resolve *r);

@@ -19,9 +19,11 @@ struct timer { /* embedded by its owner; zero-initialise */
 struct wheel {
     struct timer *slots[WHEEL_SLOTS];
     uint64_t occupied[WHEEL_SLOTS / 64];
-    uint64_t next_slot; /* absolute number of the next slot to look at */
-    size_t count;
-    void (*rearm)(struct wheel *w, uint64_t due_ns); /* set by the loop: the earliest slot changed */
+    struct timer *due;    /* taken from their slots, to be fired; what one turn's ceiling leaves stays here */
+    uint64_t next_slot;   /* absolute number of the next slot to look at */
+    uint64_t armed_slot;  /* the slot `rearm` was last told; UINT64_MAX none */
+    size_t count;         /* timers filed */
+    void (*rearm)(struct wheel *w, uint64_t due_ns); /* set by the loop: the earliest slot changed; may be NULL */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_ns);

@@ -47,6 +47,27 @@ uint32_t name_id(struct slice text) {
     return id;
 }
 
+uint32_t name_known(struct slice text) {
+    enum { CACHE = 64 };
+    static _Thread_local struct {
+        uint64_t hash;
+        uint32_t id;
+    } cache[CACHE];
+    static _Atomic uint32_t from_clients;
+    uint64_t hash = hash_bytes(text.p, text.n);
+    uint32_t slot = (uint32_t)hash % CACHE;
+    if (cache[slot].hash == hash && slice_equal(name_of(cache[slot].id), text)) return cache[slot].id;
+    pthread_mutex_lock(&lock);
+    bool known = map_get(&ids, text) != NULL;
+    pthread_mutex_unlock(&lock);
+    if (!known && atomic_fetch_add(&from_clients, 1) >= NAMES_FROM_CLIENTS_MAX) {
+        atomic_store(&from_clients, NAMES_FROM_CLIENTS_MAX);
+        return NAME_OTHER;
+    }
+    cache[slot].hash = hash;
+    return cache[slot].id = name_id(text);
+}
+
 struct slice name_of(uint32_t id) {
     assert(id < NAMES_MAX);
     const struct name *n = atomic_load_explicit(&names[id], memory_order_acquire);

@@ -1,0 +1,16 @@
+/* admin/metrics.h: everything weir counts, in Prometheus' text format (version 0.0.4). One row in admin/metrics.c is all a
+ * new family takes. */
+#pragma once
+#include "base/buf.h"
+#include "telemetry/traffic.h"
+
+struct metrics_sources { /* what the numbers are read from; all of it may be written by other threads meanwhile */
+    const struct traffic *const *traffics; /* one per worker */
+    unsigned worker_count;
+    uint64_t (*in_flight)(void *context);
+    uint64_t (*open_clients)(void *context);
+    uint64_t (*log_dropped)(void *context);
+    void *context;
+};
+
+void metrics_write(struct buf *out, const struct metrics_sources *s);

@@ -1,0 +1,25 @@
+/* pipeline/client.h: a client's connection: turns its bytes into one exchange after another. */
+#pragma once
+#include "pipeline/worker.h"
+
+enum { PIPELINED_BYTES_MAX = 16384 };
+
+struct client { /* OWNED BY its worker's list; freed by the reaper when the connection and its exchange are gone */
+    struct worker *worker;
+    struct conn *conn;             /* borrowed; NULL once it is closed */
+    struct exchange *exchange;     /* the one being served; NULL between requests */
+    struct client *next, **link;
+    struct buf pending;            /* an unfinished head, or pipelined bytes that wait for their turn */
+    size_t head_scanned;
+    struct loop_task again;        /* looks at `pending` */
+    uint64_t accepted_ns, tls_in_ns; /* the client's handshake; told once, on the first exchange */
+    bool tls, tls_told;
+    unsigned exchanges;
+};
+
+void client_accept(struct worker *w, int fd, struct tls_context *tls, uint64_t accepted_ns); /* owns fd */
+/* The exchange is over, its answer is in the socket: the connection serves the next one, or ends. `reusable`: the request
+ * was read whole and both sides allow it; otherwise the connection lingers and closes. */
+void client_exchange_over(struct client *c, bool reusable);
+void client_exchange_broken(struct client *c); /* … or its answer must not look complete: the connection is reset */
+void client_close_idle(struct worker *w);      /* those between requests */

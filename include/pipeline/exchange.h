@@ -1,0 +1,104 @@
+/* pipeline/exchange.h: a request and its reply.
+ *
+ * OWNED BY its client until it settles, then by the worker's list of the dead, which the reaper empties at the end of the
+ * turn. Born at the first byte of the request; holds the only copy of it. */
+#pragma once
+#include "base/arena.h"
+#include "http/body.h"
+#include "llm/observe.h"
+#include "llm/request.h"
+#include "pipeline/attempt.h"
+#include "pipeline/client.h"
+#include "pipeline/stages.h"
+
+enum body_mode {
+    BODY_HELD,     /* kept whole: for its model, and for replays */
+    BODY_STREAMED, /* pass-through: sent on as it comes, never edited, never replayed once a byte of it went out */
+};
+
+enum relay_mode {
+    RELAY_RAW,    /* forward, then look */
+    RELAY_EVENTS, /* whole events only, because one has to be taken out */
+    RELAY_REDACT, /* an error's body: echoes of the provider's key are blanked */
+};
+
+struct exchange {
+    struct worker *worker;
+    struct client *client;            /* borrowed; NULL once the client's connection is gone */
+    const struct snapshot *conf;
+    struct arena arena;
+    enum stage_id stage;
+    struct ledger ledger;             /* while an attempt runs: in RETRY, the attempt's own is the one that moves */
+    struct timer total;               /* the whole exchange's deadline */
+    enum failure failure;
+    enum error_source source;         /* of the failure; a relayed error has one without being weir's own */
+    uint16_t status;                  /* sent to the client, or what it would have been */
+    struct slice detail;              /* continues the error's text: which model, which limit */
+
+    /* the request */
+    struct http_head head;
+    struct body_reader reader;
+    enum body_mode body_mode;
+    struct body body;                 /* HELD: all of it; STREAMED: what could not be sent on yet */
+    uint64_t body_received;           /* decoded bytes */
+    uint64_t body_begun_ns, received_ns; /* received: the whole request was there; 0 = not yet */
+    struct route route;
+    void *scan_memory;                /* `facts` while the body comes, then the observer */
+    struct request_facts *facts;      /* NULL once they have been read */
+    struct splice edits;
+    bool has_head, admitted;          /* the head was parsed; key, path and size are fine */
+    bool continued;                   /* 100 Continue was sent */
+
+    /* who and what */
+    const struct tenant *tenant;
+    const struct tenant_key *key;
+    struct slice model_requested;     /* in the arena */
+    bool stream, usage_injected;
+    uint32_t workload;                /* name id */
+    const struct target *target;
+    struct target own_target;         /* `target` when it is made for this exchange: pass-through, provider/model */
+    struct slice path_out;            /* the request target sent to the provider; in the arena */
+
+    /* the answer */
+    struct attempt attempt;           /* the current try */
+    unsigned attempts;
+    bool attempting;
+    struct observer *observer;
+    enum relay_mode relay;
+    struct buf held;                  /* EVENTS: the unfinished event */
+    struct redactor *redactor;        /* REDACT; in the arena */
+    enum framing answer_framing;      /* towards the client */
+    uint64_t response_bytes;          /* of the body, as sent */
+    uint64_t ttft_written_ns, visible_written_ns, head_written_ns; /* when they went to the client's socket; 0 = not yet */
+    size_t stalled_bytes;             /* queued to the client when its deadline was last set */
+    bool answered;                    /* a head has gone to the client */
+    bool answer_ended;                /* nothing more will be sent to the client */
+    bool upstream_paused;
+    bool keep_client;                 /* the connection can serve another request */
+    bool broken;                      /* the answer must not look complete: it gets no end */
+    bool broken_told;                 /* … and an error event says so: the client may have what is queued */
+
+    /* trace and labels */
+    uint8_t trace_id[16], span_id[8], parent_id[8];
+    struct slice tags;                /* NAME NUL VALUE NUL …; in the arena */
+    struct slice session, workload_name, release; /* in the head's copy */
+    bool debug;
+
+    uint64_t callback_begin_ns, callback_ns, provider_ns, rtt_provider_ns;
+    struct slice provider_request_id; /* in the arena */
+    uint32_t in_flight_at_start;
+    bool settled;
+    struct exchange *next_dead;
+};
+
+struct exchange *exchange_new(struct client *c, uint64_t first_byte_ns);
+void exchange_free(struct exchange *x); /* the reaper's */
+
+/* Every callback that works for an exchange is between these two: LOOP is booked from the wake-up to here, and the time
+ * spent in between counts as the exchange's own CPU time. */
+void exchange_callback_begin(struct exchange *x);
+void exchange_callback_end(struct exchange *x);
+
+static inline struct ledger *exchange_ledger(struct exchange *x) { return x->attempting ? &x->attempt.ledger : &x->ledger; }
+static inline void exchange_phase(struct exchange *x, enum phase p, uint64_t now_ns) { ledger_enter(exchange_ledger(x), p, now_ns); }
+static inline struct slice exchange_copy(struct exchange *x, struct slice s) { return arena_copy(&x->arena, s); }

@@ -1,0 +1,78 @@
+/* The endpoints weir understands, as two tables: whole paths, and Gemini's verbs, where the model is part of the path.
+ * Matching is by bytes as sent, so nothing a client can write means the same as a row without being it. Pass-through,
+ * weir's own endpoints and credentials are others' business. */
+#include "llm/operation.h"
+
+#include <assert.h>
+
+#define OPERATION_NAME(id, name) [OPERATION_##id] = #name,
+static const char *const names[OPERATION_COUNT] = {OPERATIONS(OPERATION_NAME)};
+#undef OPERATION_NAME
+
+const char *operation_name(enum operation o) {
+    assert(o < OPERATION_COUNT);
+    return names[o];
+}
+
+static const struct {
+    struct slice path;
+    enum http_method method;
+    enum dialect dialect;
+    enum operation operation;
+} endpoints[] = {
+    {SLICE_INIT("/v1/chat/completions"), HTTP_POST, DIALECT_OPENAI, OPERATION_CHAT},
+    {SLICE_INIT("/v1/messages"), HTTP_POST, DIALECT_ANTHROPIC, OPERATION_MESSAGES},
+    {SLICE_INIT("/v1/responses"), HTTP_POST, DIALECT_OPENAI, OPERATION_RESPONSES},
+    {SLICE_INIT("/v1/embeddings"), HTTP_POST, DIALECT_OPENAI, OPERATION_EMBEDDINGS},
+    {SLICE_INIT("/v1/completions"), HTTP_POST, DIALECT_OPENAI, OPERATION_TEXT_COMPLETION},
+    {SLICE_INIT("/v1/moderations"), HTTP_POST, DIALECT_OPENAI, OPERATION_MODERATIONS},
+    {SLICE_INIT("/v1/images/generations"), HTTP_POST, DIALECT_OPENAI, OPERATION_IMAGE},
+    {SLICE_INIT("/v1/audio/speech"), HTTP_POST, DIALECT_OPENAI, OPERATION_SPEECH},
+    {SLICE_INIT("/v1/messages/count_tokens"), HTTP_POST, DIALECT_ANTHROPIC, OPERATION_COUNT_TOKENS},
+    {SLICE_INIT("/v1/models"), HTTP_GET, DIALECT_OPENAI, OPERATION_MODELS},
+};
+
+static const struct slice gemini_prefix = SLICE_INIT("/v1beta/models/");
+static const struct {
+    struct slice verb;
+    enum operation operation;
+    bool stream;
+} verbs[] = {
+    {SLICE_INIT("generateContent"), OPERATION_GENERATE_CONTENT, false},
+    {SLICE_INIT("streamGenerateContent"), OPERATION_GENERATE_CONTENT, true},
+    {SLICE_INIT("embedContent"), OPERATION_EMBEDDINGS, false},
+    {SLICE_INIT("countTokens"), OPERATION_COUNT_TOKENS, false},
+};
+
+/* One path segment, `model:verb`; the verb is behind the last colon. */
+static bool gemini_match(struct slice segment, struct route *route) {
+    const char *colon = segment.n ? memrchr(segment.p, ':', segment.n) : NULL;
+    if (colon == NULL || colon == segment.p || memchr(segment.p, '/', segment.n)) return false;
+    struct slice model = {segment.p, (size_t)(colon - segment.p)};
+    struct slice verb = {colon + 1, segment.n - model.n - 1};
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        if (!slice_equal(verb, verbs[i].verb)) continue;
+        *route = (struct route){.dialect = DIALECT_GEMINI,
+                                .operation = verbs[i].operation,
+                                .model_in_path = true,
+                                .stream_in_path = verbs[i].stream,
+                                .model = model,
+                                .verb = verb};
+        return true;
+    }
+    return false;
+}
+
+enum failure route_match(enum http_method method, struct slice path, struct route *route) {
+    *route = (struct route){0};
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        if (!slice_equal(path, endpoints[i].path)) continue;
+        route->dialect = endpoints[i].dialect;
+        route->operation = endpoints[i].operation;
+        return method == endpoints[i].method ? FAILURE_NONE : FAILURE_METHOD_NOT_ALLOWED;
+    }
+    if (!slice_starts(path, gemini_prefix)) return FAILURE_NOT_FOUND;
+    struct slice segment = {path.p + gemini_prefix.n, path.n - gemini_prefix.n};
+    if (!gemini_match(segment, route)) return FAILURE_NOT_FOUND;
+    return method == HTTP_POST ? FAILURE_NONE : FAILURE_METHOD_NOT_ALLOWED;
+}

@@ -1,0 +1,112 @@
+/* The event loop: one libevent pass a turn, then the deferred tasks, then the closed connections are freed. The hard part
+ * is time: the first callback of a turn sets the wake-up stamp, each callback's end is the next one's begin, so that a
+ * turn reads the clock once per callback. It does not know what its events are for. */
+#include "net/loop.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "conn_private.h"
+
+static void wheel_rearm(struct wheel *w, uint64_t due_ns) {
+    struct loop *l = CONTAINER_OF(w, struct loop, wheel);
+    uint64_t now = clock_now_ns();
+    uint64_t wait_us = due_ns > now ? (due_ns - now + NS_PER_US - 1) / NS_PER_US : 0;
+    struct timeval wait = {(time_t)(wait_us / 1000000), (suseconds_t)(wait_us % 1000000)};
+    event_add(&l->wheel_event, &wait);
+}
+
+static void wheel_turn(evutil_socket_t fd, short what, void *context) {
+    (void)fd, (void)what;
+    struct loop *l = context;
+    wheel_advance(&l->wheel, loop_callback_begin(l));
+    loop_callback_end(l);
+}
+
+static struct event_base *base_new(void) {
+    struct event_config *config = event_config_new();
+    assert(config != NULL);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    assert(base != NULL);
+    return base;
+}
+
+struct loop *loop_new(void) {
+    struct loop *l = mem_zalloc(sizeof *l);
+    l->base = base_new();
+    l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
+    l->tasks_tail = &l->tasks;
+    wheel_init(&l->wheel, loop_stamp(l));
+    l->wake_ns = l->now_ns;
+    l->wheel.rearm = wheel_rearm;
+    event_assign(&l->wheel_event, l->base, -1, 0, wheel_turn, l);
+    return l;
+}
+
+void loop_free(struct loop *l) {
+    if (l == NULL) return;
+    loop_conns_close(l);
+    event_del(&l->wheel_event);
+    event_base_free(l->base);
+    mem_free(l->tls_scratch);
+    mem_free(l->scratch);
+    mem_free(l);
+}
+
+uint64_t loop_stamp(struct loop *l) { return l->now_ns = clock_now_ns(); }
+
+uint64_t loop_callback_begin(struct loop *l) {
+    if (!l->in_turn) {
+        l->in_turn = true;
+        l->wake_ns = loop_stamp(l);
+    }
+    return l->now_ns;
+}
+
+uint64_t loop_callback_end(struct loop *l) { return loop_stamp(l); }
+
+void loop_defer(struct loop *l, struct loop_task *task) {
+    if (task->queued) return;
+    task->queued = true;
+    task->next = NULL;
+    *l->tasks_tail = task;
+    l->tasks_tail = &task->next;
+}
+
+/* Runs the tasks queued so far; what they queue themselves waits for the next turn, which then does not sleep. */
+static void tasks_run(struct loop *l) {
+    struct loop_task *task = l->tasks;
+    l->tasks = NULL;
+    l->tasks_tail = &l->tasks;
+    while (task != NULL) {
+        struct loop_task *next = task->next;
+        task->queued = false;
+        loop_callback_begin(l);
+        task->run(task);
+        loop_callback_end(l);
+        task = next;
+    }
+}
+
+void loop_run(struct loop *l) {
+    while (!l->stopping) {
+        l->in_turn = false;
+        l->handshakes = 0;
+        bool idle = l->tasks == NULL;
+        int left = event_base_loop(l->base, EVLOOP_ONCE | (idle ? 0 : EVLOOP_NONBLOCK));
+        assert(left >= 0);
+        tasks_run(l);
+        loop_conns_reap(l);
+        l->turns++;
+        if (left == 1 && idle && l->tasks == NULL) break;
+    }
+    l->in_turn = false;
+    l->stopping = false;
+}
+
+void loop_stop(struct loop *l) { l->stopping = true; }

@@ -1,0 +1,54 @@
+/* Admission: what the body says. Who calls was decided at the head; here the body must be valid, the model allowed. */
+#include "base/clock.h"
+#include "facts/names.h"
+#include "pipeline/exchange.h"
+#include "respond.h"
+#include "steps.h"
+
+static bool workload_matches(const struct exchange *x, const struct config_workload *w) {
+    return (w->match.path.text.p == NULL || slice_matches(x->head.path, w->match.path.text)) &&
+           (w->match.model.text.p == NULL || slice_matches(x->model_requested, w->match.model.text));
+}
+
+/* The client's own word for it when it is a configured name, else the first that matches, else none. */
+static uint32_t workload_find(const struct exchange *x) {
+    const struct config *c = x->conf->config;
+    for (size_t i = 0; i < c->workloads.count; i++)
+        if (x->workload_name.n > 0 ? slice_equal(c->workloads.items[i].name.text, x->workload_name)
+                                   : workload_matches(x, &c->workloads.items[i]))
+            return x->conf->workload_ids[i];
+    return NAME_NONE;
+}
+
+static enum failure body_read_facts(struct exchange *x) {
+    struct request_facts *facts = x->facts;
+    if (facts == NULL) return FAILURE_NONE;
+    enum failure f = request_scan_end(facts);
+    if (f != FAILURE_NONE) return f;
+    x->stream = x->route.stream_in_path || facts->stream;
+    if (!x->route.model_in_path)
+        x->model_requested = exchange_copy(x, (struct slice){facts->model, facts->model_length});
+    return FAILURE_NONE;
+}
+
+enum step admit_enter(struct exchange *x, struct attempt *a) {
+    (void)a;
+    if (x->route.operation == OPERATION_MODELS) {
+        respond_models(x);
+        exchange_answered(x);
+        return STEP_WAIT;
+    }
+    if (x->route.model_in_path) x->model_requested = x->route.model;
+    x->failure = body_read_facts(x);
+    if (x->failure == FAILURE_NONE && x->model_requested.n > 0 && !tenant_may_use(x->tenant, x->model_requested)) {
+        x->detail = x->model_requested;
+        x->failure = FAILURE_MODEL_NOT_ALLOWED;
+    }
+    x->workload = workload_find(x);
+    return x->failure == FAILURE_NONE ? STEP_NEXT : STEP_FAIL;
+}
+
+void admit_cancel(struct exchange *x, struct attempt *a) {
+    (void)a;
+    x->facts = NULL;
+}

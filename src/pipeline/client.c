@@ -1,0 +1,215 @@
+/* A client's connection. The hard part is its edges: a request may come in any pieces, several requests in one, and the
+ * client may leave at any instant; bytes that are not the current request's turn yet wait here, at most 16 KiB of them. */
+#include "pipeline/client.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "pipeline/exchange.h"
+#include "receive.h"
+
+static void client_free(struct loop_task *task) {
+    struct client *c = (struct client *)((char *)task - offsetof(struct client, again));
+    buf_clear(&c->pending);
+    mem_free(c);
+}
+
+/* The connection is gone (closed, lost or handed over): forget it; the memory goes at the end of the turn. */
+static void client_forget(struct client *c) {
+    struct worker *w = c->worker;
+    c->conn = NULL;
+    *c->link = c->next;
+    if (c->next != NULL) c->next->link = c->link;
+    atomic_store_explicit(&w->client_count, atomic_load_explicit(&w->client_count, memory_order_relaxed) - 1,
+                          memory_order_relaxed);
+    c->again.run = client_free;
+    loop_defer(w->loop, &c->again);
+}
+
+static void client_close(struct client *c) {
+    conn_close(c->conn);
+    client_forget(c);
+}
+
+/* Lets the client have what is queued and then ends the connection. */
+static void client_linger(struct client *c) {
+    struct conn *conn = c->conn;
+    client_forget(c);
+    conn_close_lingering(conn);
+}
+
+static void client_gone(struct client *c) {
+    struct exchange *x = c->exchange;
+    if (x == NULL) {
+        client_close(c);
+        return;
+    }
+    exchange_callback_begin(x);
+    exchange_fail(x, FAILURE_CLIENT_GONE); /* settles, and comes back through client_exchange_over() */
+    exchange_callback_end(x);
+}
+
+static void client_await_request(struct client *c) {
+    conn_deadline_set(c->conn, c->worker->loop->now_ns + c->worker->conf->config->http.keepalive_ns);
+}
+
+/* The first byte of a request is there: an exchange begins. Empty lines before a request are not a beginning. */
+static void client_begin(struct client *c) {
+    struct worker *w = c->worker;
+    struct exchange *x = exchange_new(c, w->loop->wake_ns);
+    c->exchange = x;
+    c->exchanges++;
+    conn_deadline_set(c->conn, w->loop->now_ns + w->conf->config->http.header_time_ns);
+}
+
+/* Takes bytes for the request that is being read; returns how many. Stops at the end of the request. */
+static size_t client_take(struct client *c, const char *p, size_t n) {
+    if (c->exchange == NULL) client_begin(c);
+    struct exchange *x = c->exchange;
+    exchange_callback_begin(x);
+    size_t used = x->received_ns != 0 || x->answer_ended ? 0 : receive_bytes(x, p, n);
+    exchange_callback_end(x);
+    return used;
+}
+
+/* Keeps bytes whose turn has not come. Returns how many: at the ceiling reading pauses, and goes on with the next request. */
+static size_t client_keep(struct client *c, const char *p, size_t n) {
+    size_t kept = buf_length(&c->pending);
+    size_t room = kept < PIPELINED_BYTES_MAX ? PIPELINED_BYTES_MAX - kept : 0;
+    if (n > room) n = room;
+    buf_append(&c->pending, p, n);
+    return n;
+}
+
+static size_t client_on_bytes(struct conn *conn, const char *p, size_t n) {
+    struct client *c = conn->owner;
+    size_t used = 0;
+    while (used < n && c->conn != NULL) {
+        if (buf_length(&c->pending) > 0) return used + client_keep(c, p + used, n - used);
+        size_t took = client_take(c, p + used, n - used);
+        if (c->conn == NULL) break;
+        if (took == 0) return used + client_keep(c, p + used, n - used);
+        used += took;
+    }
+    return n;
+}
+
+/* Serves what waited: the next pipelined request. */
+static void client_again(struct loop_task *task) {
+    struct client *c = (struct client *)((char *)task - offsetof(struct client, again));
+    if (c->conn == NULL || c->exchange != NULL) return;
+    struct buf waiting = c->pending;
+    c->pending = (struct buf){0};
+    struct slice bytes = buf_slice(&waiting);
+    size_t used = 0;
+    while (used < bytes.n && c->conn != NULL) {
+        size_t took = client_take(c, bytes.p + used, bytes.n - used);
+        if (took == 0) break;
+        used += took;
+    }
+    if (c->conn != NULL && used < bytes.n) buf_append(&c->pending, bytes.p + used, bytes.n - used);
+    buf_clear(&waiting);
+    if (c->conn != NULL) conn_read_resume(c->conn);
+}
+
+static void client_on_ready(struct conn *conn) {
+    struct client *c = conn->owner;
+    c->tls_in_ns = conn->ready_ns - conn->opened_ns;
+    client_await_request(c);
+}
+
+static void client_on_drained(struct conn *conn) {
+    struct client *c = conn->owner;
+    struct exchange *x = c->exchange;
+    if (x == NULL) return;
+    exchange_callback_begin(x);
+    receive_client_drained(x);
+    exchange_callback_end(x);
+}
+
+/* The client will send no more. With a whole request that is leaving, unless half-closing is allowed. */
+static void client_on_eof(struct conn *conn) {
+    struct client *c = conn->owner;
+    struct exchange *x = c->exchange;
+    bool may_wait = x != NULL && x->received_ns != 0 && c->worker->conf->config->http.half_close == CONFIG_HALF_CLOSE_ALLOW;
+    if (may_wait) {
+        x->keep_client = false;
+        return;
+    }
+    client_gone(c);
+}
+
+static void client_on_close(struct conn *conn, enum close_reason why) {
+    (void)why;
+    struct client *c = conn->owner;
+    struct exchange *x = c->exchange;
+    client_forget(c);
+    if (x == NULL) return;
+    exchange_callback_begin(x);
+    x->client = NULL;
+    exchange_fail(x, FAILURE_CLIENT_GONE);
+    exchange_callback_end(x);
+}
+
+static void client_on_deadline(struct conn *conn) {
+    struct client *c = conn->owner;
+    struct exchange *x = c->exchange;
+    if (x == NULL) {
+        client_close(c);
+        return;
+    }
+    exchange_callback_begin(x);
+    receive_client_deadline(x);
+    exchange_callback_end(x);
+}
+
+static const struct conn_ops client_ops = {.on_ready = client_on_ready,
+                                           .on_bytes = client_on_bytes,
+                                           .on_drained = client_on_drained,
+                                           .on_eof = client_on_eof,
+                                           .on_deadline = client_on_deadline,
+                                           .on_close = client_on_close};
+
+void client_accept(struct worker *w, int fd, struct tls_context *tls, uint64_t accepted_ns) {
+    struct client *c = mem_zalloc(sizeof *c);
+    c->worker = w;
+    c->accepted_ns = accepted_ns;
+    c->tls = tls != NULL;
+    c->again.run = client_again;
+    c->next = w->clients;
+    c->link = &w->clients;
+    if (c->next != NULL) c->next->link = &c->next;
+    w->clients = c;
+    atomic_store_explicit(&w->client_count, atomic_load_explicit(&w->client_count, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    c->conn = conn_accept(w->loop, fd, tls, &client_ops, c);
+    const struct config *conf = w->conf->config;
+    conn_deadline_set(c->conn, w->loop->now_ns + conf->http.header_time_ns);
+}
+
+void client_exchange_over(struct client *c, bool reusable) {
+    c->exchange = NULL;
+    if (!reusable || c->worker->draining) {
+        client_linger(c);
+        return;
+    }
+    client_await_request(c);
+    if (buf_length(&c->pending) > 0) loop_defer(c->worker->loop, &c->again);
+    else conn_read_resume(c->conn);
+}
+
+void client_exchange_broken(struct client *c) {
+    c->exchange = NULL;
+    struct conn *conn = c->conn;
+    client_forget(c);
+    conn_abort(conn);
+}
+
+void client_close_idle(struct worker *w) {
+    for (struct client *c = w->clients, *next; c != NULL; c = next) {
+        next = c->next;
+        if (c->exchange == NULL && buf_length(&c->pending) == 0) client_close(c);
+    }
+}

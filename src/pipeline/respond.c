@@ -1,0 +1,171 @@
+/* Answers of weir's own: errors in the caller's dialect, the list of models, and the end of a stream that broke. A body is
+ * always complete and has a length; a refusal whose request is still coming ends the connection after it. */
+#include "respond.h"
+
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "http/write.h"
+#include "llm/error_body.h"
+
+static struct slice trace_text(const struct exchange *x, char out[32]) {
+    hex_encode(x->trace_id, 16, out);
+    return (struct slice){out, 32};
+}
+
+/* Milliseconds with three decimals: enough for a header that people read. */
+static void timing_put(struct buf *out, const char *name, uint64_t ns) {
+    uint64_t us = ns / NS_PER_US;
+    buf_append_text(out, name);
+    buf_append_text(out, ";dur=");
+    buf_append_u64(out, us / 1000);
+    char decimals[4] = {'.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10), (char)('0' + us % 10)};
+    buf_append(out, decimals, us % 1000 ? 4 : 0);
+    buf_append(out, ", ", 2);
+}
+
+void respond_timing(struct exchange *x, struct buf *out) {
+    for (int i = 0; i < PHASE_COUNT; i++) {
+        uint64_t ns = x->ledger.spent_ns[i];
+        if (x->attempting) ns = i == PHASE_RETRY ? 0 : ns + x->attempt.ledger.spent_ns[i];
+        if (ns > 0) timing_put(out, phase_name((enum phase)i), ns);
+    }
+    char ids[16 * 2 + 8 * 2];
+    hex_encode(x->trace_id, 16, ids);
+    hex_encode(x->span_id, 8, ids + 32);
+    buf_append_text(out, "trace;desc=\"00-");
+    buf_append(out, ids, 32);
+    buf_append(out, "-", 1);
+    buf_append(out, ids + 32, 16);
+    buf_append_text(out, "-01\"");
+}
+
+void respond_fields(struct exchange *x, struct buf *out) {
+    char trace[32];
+    write_field(out, SLICE("x-weir-trace-id"), trace_text(x, trace));
+    if (x->target != NULL) {
+        write_field(out, SLICE("x-weir-provider"), x->target->provider->name);
+        if (x->target->model.n > 0) write_field(out, SLICE("x-weir-model"), x->target->model);
+        buf_append_text(out, "x-weir-attempts: ");
+        buf_append_u64(out, x->attempts);
+        buf_append(out, "\r\n", 2);
+    }
+    buf_append_text(out, "server-timing: ");
+    respond_timing(x, out);
+    buf_append(out, "\r\n", 2);
+}
+
+static void respond(struct exchange *x, unsigned status, struct slice body, struct slice extra_fields) {
+    struct buf out = {0};
+    bool head_only = x->has_head && x->head.method == HTTP_HEAD;
+    if (x->client == NULL) return;
+    x->status = (uint16_t)status;
+    x->answer_framing = FRAMING_LENGTH;
+    if (x->received_ns == 0) x->keep_client = false;
+    write_status_line(&out, status);
+    buf_append_text(&out, "content-type: application/json\r\ncache-control: no-store\r\n");
+    respond_fields(x, &out);
+    buf_append_slice(&out, extra_fields);
+    if (!x->keep_client) buf_append_text(&out, "connection: close\r\n");
+    else if (x->head.http_1_0) buf_append_text(&out, "connection: keep-alive\r\n");
+    buf_append_text(&out, "content-length: ");
+    buf_append_u64(&out, body.n);
+    buf_append_text(&out, "\r\n\r\n");
+    if (!head_only) buf_append_slice(&out, body);
+    x->answered = x->answer_ended = true;
+    x->response_bytes = head_only ? 0 : body.n;
+    conn_send_slice(x->client->conn, buf_slice(&out));
+    buf_clear(&out);
+}
+
+void respond_json(struct exchange *x, unsigned status, struct slice body) { respond(x, status, body, SLICE("")); }
+
+static void error_fields(struct buf *out, enum failure f, unsigned status) {
+    const struct failure_row *row = failure_row(f);
+    write_field(out, SLICE("x-weir-error"), slice_of(row->name));
+    write_field(out, SLICE("x-weir-error-source"), slice_of(error_source_name(row->source)));
+    if (status == 429 || status == 503) write_field(out, SLICE("retry-after"), SLICE("1"));
+    if (status >= 400 && status < 500 && status != 408 && status != 429)
+        write_field(out, SLICE("x-should-retry"), SLICE("false"));
+}
+
+void respond_error(struct exchange *x, enum failure f) {
+    struct buf body = {0}, fields = {0};
+    char trace[32];
+    unsigned status = failure_row(f)->status;
+    error_body_write(&body, x->route.dialect, f, status, x->detail, trace_text(x, trace));
+    error_fields(&fields, f, status);
+    respond(x, status, buf_slice(&body), buf_slice(&fields));
+    buf_clear(&body);
+    buf_clear(&fields);
+}
+
+static bool shape_has_errors(enum answer_shape shape) { return shape == ANSWER_SSE || shape == ANSWER_JSON_ARRAY || shape == ANSWER_NDJSON; }
+
+void respond_broken(struct exchange *x, enum failure f) {
+    x->broken = x->answer_ended = true;
+    x->keep_client = false;
+    if (x->observer == NULL || x->answer_framing == FRAMING_LENGTH || !shape_has_errors(observer_shape(x->observer))) return;
+    struct buf event = {0};
+    if (buf_length(&x->held) > 0) buf_append(&event, "\n\n", 2);
+    error_event_write(&event, x->route.dialect, x->route.operation, observer_shape(x->observer), f, x->response_bytes > 0);
+    char head[CHUNK_HEAD_MAX];
+    size_t head_bytes = x->answer_framing == FRAMING_CHUNKED ? write_chunk_head(head, buf_length(&event)) : 0;
+    struct slice text = buf_slice(&event);
+    struct iovec pieces[] = {{head, head_bytes},
+                             {(void *)(uintptr_t)text.p, text.n},
+                             {(void *)(uintptr_t)"\r\n", x->answer_framing == FRAMING_CHUNKED ? 2u : 0u}};
+    conn_send(x->client->conn, pieces, 3);
+    x->broken_told = true;
+    x->response_bytes += text.n;
+    buf_clear(&event);
+}
+
+/* ---- GET /v1/models: aliases, then the bare names (without wildcards) that providers list ---- */
+
+struct model_list {
+    struct exchange *x;
+    struct buf out;
+    bool anthropic, any;
+};
+
+static void model_put(struct model_list *l, struct slice id, struct slice owner) {
+    if (!tenant_may_use(l->x->tenant, id)) return;
+    if (l->any) buf_append(&l->out, ",", 1);
+    l->any = true;
+    buf_append_text(&l->out, l->anthropic ? "{\"type\":\"model\",\"id\":" : "{\"id\":");
+    json_text_string(&l->out, id);
+    if (l->anthropic) {
+        buf_append_text(&l->out, ",\"display_name\":");
+        json_text_string(&l->out, id);
+        buf_append_text(&l->out, ",\"created_at\":\"1970-01-01T00:00:00Z\"}");
+    } else {
+        buf_append_text(&l->out, ",\"object\":\"model\",\"created\":0,\"owned_by\":");
+        json_text_string(&l->out, owner);
+        buf_append_text(&l->out, "}");
+    }
+}
+
+static bool alias_serves(const struct alias *a, enum dialect d) {
+    for (size_t i = 0; i < a->target_count; i++)
+        if (a->targets[i].provider->dialect == d) return true;
+    return false;
+}
+
+void respond_models(struct exchange *x) {
+    const struct snapshot *s = x->conf;
+    struct model_list l = {.x = x, .anthropic = x->route.dialect == DIALECT_ANTHROPIC};
+    buf_append_text(&l.out, l.anthropic ? "{\"data\":[" : "{\"object\":\"list\",\"data\":[");
+    for (size_t i = 0; i < s->alias_count; i++)
+        if (alias_serves(&s->aliases[i], x->route.dialect)) model_put(&l, s->aliases[i].name, SLICE("weir"));
+    for (size_t i = 0; i < s->provider_count; i++) {
+        const struct config_provider *p = s->providers[i]->conf;
+        for (size_t j = 0; p->dialect == x->route.dialect && j < p->models.count; j++) {
+            struct slice model = p->models.items[j].text;
+            if (memchr(model.p, '*', model.n) == NULL) model_put(&l, model, p->name.text);
+        }
+    }
+    buf_append_text(&l.out, l.anthropic ? "],\"has_more\":false,\"first_id\":null,\"last_id\":null}" : "]}");
+    respond_json(x, 200, buf_slice(&l.out));
+    buf_clear(&l.out);
+}

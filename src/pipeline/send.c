@@ -1,0 +1,164 @@
+/* Sending the request. Its head is written anew from the parsed parts, never copied; the body goes out as it came, with
+ * at most a few edits spliced in, in windows of what the connection will queue, so that a large body is never copied
+ * whole. A body that is still coming (pass-through) is framed again in chunks of weir's own. */
+#include "base/buf.h"
+#include "http/write.h"
+#include "pipeline/exchange.h"
+#include "receive.h"
+#include "steps.h"
+
+enum { PIECES_MAX = 64 };
+
+static bool provider_sets(const struct provider *p, struct slice name) {
+    for (size_t i = 0; i < p->conf->headers.count; i++)
+        if (slice_equal_nocase(p->conf->headers.items[i].name.text, name)) return true;
+    return false;
+}
+
+static bool field_passes(const struct exchange *x, const struct field *f) {
+    if (f->id != FIELD_OTHER && field_way_request(f->id) != WAY_PASS) {
+        bool trace = f->id == FIELD_TRACEPARENT || f->id == FIELD_TRACESTATE;
+        if (!trace || !x->target->provider->conf->trusted) return false;
+    }
+    if (x->head.first[FIELD_CONNECTION] != 0 && head_nominated(&x->head, f->name)) return false;
+    return x->target->provider->conf->headers.count == 0 || !provider_sets(x->target->provider, f->name);
+}
+
+static void field_copy(struct buf *out, const struct field *f) {
+    char *at = buf_reserve(out, f->name.n + f->value.n + 4), *start = at;
+    memcpy(at, f->name.p, f->name.n);
+    at += f->name.n;
+    *at++ = ':';
+    *at++ = ' ';
+    memcpy(at, f->value.p, f->value.n);
+    at += f->value.n;
+    *at++ = '\r';
+    *at++ = '\n';
+    buf_commit(out, (size_t)(at - start));
+}
+
+static void head_compose(const struct exchange *x, struct buf *out) {
+    buf_append_slice(out, http_method_name(x->head.method));
+    buf_append(out, " ", 1);
+    buf_append_slice(out, x->path_out);
+    buf_append_text(out, " HTTP/1.1\r\n");
+    buf_append_slice(out, x->target->provider->fields);
+    for (unsigned i = 0; i < x->head.field_count; i++)
+        if (field_passes(x, &x->head.fields[i])) field_copy(out, &x->head.fields[i]);
+    if (x->body_mode == BODY_STREAMED && x->head.framing == FRAMING_CHUNKED) {
+        buf_append_text(out, "transfer-encoding: chunked\r\n");
+    } else if (x->head.framing != FRAMING_NONE || x->head.method == HTTP_POST) {
+        uint64_t length = x->body_mode == BODY_HELD ? splice_length(&x->edits, x->body.length) : x->head.content_length;
+        buf_append_text(out, "content-length: ");
+        buf_append_u64(out, length);
+        buf_append(out, "\r\n", 2);
+    }
+    buf_append(out, "\r\n", 2);
+}
+
+/* Pieces of the edited body from `from` on, at most CONN_HIGH_BYTES of them; *bytes says how many. */
+static int body_gather(const struct exchange *x, uint64_t from, struct iovec *out, int max, size_t *bytes) {
+    unsigned cursor = 0;
+    uint64_t at = 0;
+    int count = 0;
+    struct splice_run run;
+    *bytes = 0;
+    while (count < max && *bytes < CONN_HIGH_BYTES && splice_next(&x->edits, x->body.length, &cursor, &run)) {
+        uint64_t length = run.literal.p != NULL ? run.literal.n : run.n;
+        uint64_t skip = from > at ? from - at : 0;
+        at += length;
+        if (skip >= length) continue;
+        size_t covered = length - skip;
+        if (run.literal.p != NULL) {
+            out[count++] = (struct iovec){(void *)(uintptr_t)(run.literal.p + skip), covered};
+        } else {
+            size_t wanted = covered < CONN_HIGH_BYTES - *bytes ? covered : CONN_HIGH_BYTES - *bytes;
+            count += body_iovec(&x->body, run.offset + skip, wanted, out + count, max - count, &covered);
+            *bytes += covered;
+            if (covered < length - skip) break;
+            continue;
+        }
+        *bytes += covered;
+    }
+    return count;
+}
+
+static enum send_result send_held(struct exchange *x, struct slice head) {
+    struct attempt *a = &x->attempt;
+    uint64_t total = splice_length(&x->edits, x->body.length);
+    enum send_result result = SEND_DONE;
+    do {
+        struct iovec pieces[PIECES_MAX];
+        size_t bytes = 0;
+        int count = 0;
+        if (head.n > 0) pieces[count++] = (struct iovec){(void *)(uintptr_t)head.p, head.n};
+        count += body_gather(x, a->body_sent, pieces + count, PIECES_MAX - count, &bytes);
+        if (count > 0) result = conn_send(a->up->conn, pieces, count);
+        a->body_sent += bytes;
+        head.n = 0;
+    } while (result == SEND_DONE && a->body_sent < total);
+    return result;
+}
+
+static enum send_result send_streamed(struct exchange *x, struct slice head) {
+    struct attempt *a = &x->attempt;
+    bool chunked = x->head.framing == FRAMING_CHUNKED, ends = x->received_ns != 0;
+    struct iovec pieces[PIECES_MAX];
+    char chunk[CHUNK_HEAD_MAX];
+    size_t covered;
+    int count = 0;
+    if (head.n > 0) pieces[count++] = (struct iovec){(void *)(uintptr_t)head.p, head.n};
+    if (chunked && x->body.length > 0) pieces[count++] = (struct iovec){chunk, write_chunk_head(chunk, x->body.length)};
+    count += body_iovec(&x->body, 0, x->body.length, pieces + count, PIECES_MAX - count - 2, &covered);
+    if (chunked && x->body.length > 0) pieces[count++] = (struct iovec){(void *)(uintptr_t)"\r\n", 2};
+    if (chunked && ends && !a->end_sent) {
+        pieces[count++] = (struct iovec){(void *)(uintptr_t)"0\r\n\r\n", 5};
+        a->end_sent = true;
+    }
+    a->body_sent += x->body.length;
+    enum send_result result = count > 0 ? conn_send(a->up->conn, pieces, count) : SEND_DONE;
+    body_clear(&x->body, &x->worker->blocks);
+    if (result == SEND_OVER) receive_body_pause(x);
+    else receive_body_resume(x);
+    return result;
+}
+
+static void send_now(struct exchange *x) {
+    struct attempt *a = &x->attempt;
+    struct worker *w = x->worker;
+    struct buf head = {.data = w->scratch, .capacity = sizeof w->scratch};
+    if (!a->head_sent) {
+        head_compose(x, &head);
+        a->send_begun_ns = loop_stamp(w->loop);
+        exchange_phase(x, PHASE_SEND, a->send_begun_ns);
+        a->head_sent = true;
+    }
+    enum send_result result = x->body_mode == BODY_HELD ? send_held(x, buf_slice(&head)) : send_streamed(x, buf_slice(&head));
+    bool all_given = x->body_mode == BODY_HELD ? a->body_sent == splice_length(&x->edits, x->body.length) : x->received_ns != 0;
+    a->progress_ns = loop_stamp(w->loop);
+    if (all_given && result == SEND_DONE) {
+        a->sent = true;
+        a->send_ended_ns = a->progress_ns;
+    }
+    attempt_deadline(x);
+}
+
+enum step send_enter(struct exchange *x, struct attempt *a) {
+    if (a->stale) return STEP_RETRY;
+    if (a->failure != FAILURE_NONE) {
+        x->failure = a->failure;
+        return STEP_FAIL;
+    }
+    if (!a->sent && !a->any_byte && (!a->head_sent || conn_queued_bytes(a->up->conn) < CONN_LOW_BYTES)) send_now(x);
+    if (!a->sent && !a->any_byte) return STEP_WAIT;
+    if (!a->sent) {
+        a->send_ended_ns = x->worker->loop->now_ns;
+        a->keep = false;
+    }
+    return STEP_NEXT;
+}
+
+void send_cancel(struct exchange *x, struct attempt *a) {
+    (void)a;
+    attempt_release(x, false);
+}
