@@ -8,35 +8,55 @@
 #include "base/buf.h"
 #include "json/scan.h"
 
-static const struct json_path request_paths[] = {
-    {"", 0}, {"model", 1}, {"stream", 2}, {"stream_options", 3}, {"stream_options.include_usage", 4},
-    {"max_tokens", 5}, {"max_completion_tokens", 6}, {"n", 7}};
-static const struct json_path chunk_paths[] = {
-    {"model", 1}, {"choices", 2}, {"choices[].delta.content", 3}, {"choices[].delta.reasoning_content", 4},
-    {"choices[].delta.reasoning", 5}, {"choices[].delta.refusal", 6},
-    {"choices[].delta.tool_calls[].function.name", 7}, {"choices[].delta.tool_calls[].function.arguments", 8},
-    {"choices[].finish_reason", 9}, {"usage", 10}, {"usage.prompt_tokens", 11}, {"usage.completion_tokens", 12},
-    {"usage.prompt_tokens_details.cached_tokens", 13}, {"usage.completion_tokens_details.reasoning_tokens", 14},
-    {"error", 15}, {"x_groq.usage.total_time", 16}};
+static const struct json_path request_paths[] = {{"", 0},
+                                                 {"model", 1},
+                                                 {"stream", 2},
+                                                 {"stream_options", 3},
+                                                 {"stream_options.include_usage", 4},
+                                                 {"max_tokens", 5},
+                                                 {"max_completion_tokens", 6},
+                                                 {"n", 7}};
+static const struct json_path chunk_paths[] = {{"model", 1},
+                                               {"choices", 2},
+                                               {"choices[].delta.content", 3},
+                                               {"choices[].delta.reasoning_content", 4},
+                                               {"choices[].delta.reasoning", 5},
+                                               {"choices[].delta.refusal", 6},
+                                               {"choices[].delta.tool_calls[].function.name", 7},
+                                               {"choices[].delta.tool_calls[].function.arguments", 8},
+                                               {"choices[].finish_reason", 9},
+                                               {"usage", 10},
+                                               {"usage.prompt_tokens", 11},
+                                               {"usage.completion_tokens", 12},
+                                               {"usage.prompt_tokens_details.cached_tokens", 13},
+                                               {"usage.completion_tokens_details.reasoning_tokens", 14},
+                                               {"error", 15},
+                                               {"x_groq.usage.total_time", 16}};
 
-static const char prose[] =
-    "The ferry left an hour late, and by then the fog had come down over the whole of the sound, so that the lights of the "
-    "other shore were gone and only the bell at the end of the pier told us which way we were not going. Nobody spoke much. ";
-static const char cjk[] = "昨日の会議では、来年度の予算について長い議論がありました。結論はまだ出ていませんが、方向は決まりました。";
-static const char code[] =
-    "static int open_port(const char *name) {\\n    if (name == NULL) {\\n        log_warn(\\\"no port\\\");\\n        return -1;\\n"
-    "    }\\n    return open(name, O_RDWR);\\n}\\n\\n";
+static const char prose[] = "The ferry left an hour late, and by then the fog had come down over the whole of the "
+                            "sound, so that the lights of the "
+                            "other shore were gone and only the bell at the end of the pier told us which way we were "
+                            "not going. Nobody spoke much. ";
+static const char cjk[] =
+    "昨日の会議では、来年度の予算について長い議論がありました。結論はまだ出ていませんが、方向は決まりました。";
+static const char code[] = "static int open_port(const char *name) {\\n    if (name == NULL) {\\n        "
+                           "log_warn(\\\"no port\\\");\\n        return -1;\\n"
+                           "    }\\n    return open(name, O_RDWR);\\n}\\n\\n";
 static const char chunk[] =
-    "{\"id\":\"chatcmpl-BzKq81Vd3rT0\",\"object\":\"chat.completion.chunk\",\"created\":1753001122,\"model\":\"gpt-5.4-mini\","
+    "{\"id\":\"chatcmpl-BzKq81Vd3rT0\",\"object\":\"chat.completion.chunk\",\"created\":1753001122,\"model\":\"gpt-5.4-"
+    "mini\","
     "\"service_tier\":\"default\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" harbour\"},\"logprobs\":null,"
     "\"finish_reason\":null}]}";
 
 static uint64_t sink;
-static void note(void *context, const struct json_value *v) { (void)context, sink += v->length + v->text.n; }
+static void note(void *context, const struct json_value *v) {
+    (void)context, sink += v->length + v->text.n;
+}
 
 /* A chat request of `turns` messages of about `bytes` each. */
 static void make_body(struct buf *b, const char *text, int turns, size_t bytes) {
-    buf_append_text(b, "{\"model\":\"gpt-5.4-mini\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[");
+    buf_append_text(
+        b, "{\"model\":\"gpt-5.4-mini\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[");
     for (int i = 0; i < turns; i++) {
         if (i > 0) buf_append_text(b, ",");
         buf_append_text(b, i % 2 ? "{\"role\":\"assistant\",\"content\":\"" : "{\"role\":\"user\",\"content\":\"");
@@ -78,8 +98,11 @@ int main(void) {
         const char *name, *text;
         int turns;
         size_t bytes;
-    } bodies[] = {{"prose, strict", prose, 4, 4000}, {"turns of 200 B, strict", prose, 80, 200},
-                  {"turns of 60 B, strict", prose, 160, 60}, {"CJK, strict", cjk, 4, 4000}, {"code, strict", code, 4, 4000}};
+    } bodies[] = {{"prose, strict", prose, 4, 4000},
+                  {"turns of 200 B, strict", prose, 80, 200},
+                  {"turns of 60 B, strict", prose, 160, 60},
+                  {"CJK, strict", cjk, 4, 4000},
+                  {"code, strict", code, 4, 4000}};
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         struct buf b = {0};
         make_body(&b, bodies[i].text, bodies[i].turns, bodies[i].bytes);

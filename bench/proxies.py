@@ -163,7 +163,7 @@ http {{
     keepalive_requests 100000000;
     {buffers}
     upstream provider {{
-        server 127.0.0.1:{upstream};
+        server 127.0.0.1:{upstream} max_fails=0;
         keepalive 64;
         keepalive_requests 100000000;
     }}

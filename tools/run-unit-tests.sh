@@ -6,7 +6,7 @@ for program in "$@"; do
     log="$program.log"
     if timeout 300 "$program" >"$log" 2>&1; then status=0; else status=$?; fi
     ok=$(grep -c '^\[       OK \]' "$log")
-    bad=$(grep -c '^\[  FAILED  \] [a-z_0-9]*$' "$log")
+    bad=$(grep '^\[  FAILED  \] [a-z_0-9]*$' "$log" | sort -u | wc -l)
     passed=$((passed + ok))
     if [ "$status" -ne 0 ]; then
         [ "$bad" -gt 0 ] || bad=1

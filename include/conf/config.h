@@ -212,6 +212,7 @@ struct config {
         size_t count;
     } tenants;
     struct {
+        struct conf_position at;
         enum config_backend { CONFIG_BACKEND_MEMORY, CONFIG_BACKEND_REDIS } backend;
         struct {
             struct conf_text url, prefix; /* url is secret */
@@ -243,6 +244,7 @@ struct config {
         enum log_level level;
     } log;
     struct {
+        struct conf_position at; /* of the section; no file when it is not there */
         uint64_t uri_bytes, header_bytes, headers, body_bytes, buffered_bytes, max_connections;
         uint64_t keepalive_ns, header_time_ns;
         uint64_t body_rate_bytes_per_s; /* 0: any rate will do */
@@ -259,3 +261,4 @@ struct config *config_load(const char *path, struct conf_errors *errors, struct 
 struct config *config_load_text(const char *name, struct slice text, struct conf_errors *errors, struct buf *print);
 struct config *config_default(void); /* an empty file's: listens on loopback, no providers, no tenants */
 void config_free(struct config *c);  /* NULL is allowed */
+const char *config_default_path(void); /* ./weir.yaml, then /etc/weir/weir.yaml; NULL when neither exists */

@@ -62,7 +62,7 @@ enum failure head_parse_answer(struct http_head *head, struct slice raw, struct 
 enum failure head_check_partial(const char *p, size_t n, const struct head_limits *limits);
 enum failure head_check_partial_answer(const char *p, size_t n, const struct head_limits *limits);
 
-/* The value of the first field with that id, or by that name in any case (for names not in the table); empty when absent. */
+/* The value of the first field with that id, or by that name (any case; for names not in the table). Empty: absent. */
 struct slice head_value(const struct http_head *head, enum field_id id);
 struct slice head_find(const struct http_head *head, struct slice name);
 bool list_has_token(struct slice list, struct slice token); /* comma list, any case */

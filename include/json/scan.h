@@ -2,12 +2,12 @@
  * without allocating. Resumable at any byte, so that a body or an event needs no buffer, whatever its size.
  *
  * Which members is a table of paths, compiled once into a `json_paths`: `stream_options.include_usage` is a member of a
- * member, `choices[].delta.content` goes through every element of an array, `[]` at the front means the text itself is an
- * array, the empty path is the whole text. Names are compared after decoding escapes, so `mod\u0065l` is `model`.
+ * member, `choices[].delta.content` goes through every element of an array, `[]` at the front means the text itself is
+ * an array, the empty path is the whole text. Names are compared after decoding escapes, so `mod\u0065l` is `model`.
  *
- * Strict mode (requests) validates all of RFC 8259: one value, numbers, escapes, UTF-8, no lone surrogates, a depth cap.
- * Relaxed mode (responses) follows only strings and brackets outside the wanted members, and never reads twice; a wanted
- * number or literal that is none (NaN) is passed over in silence. */
+ * Strict mode (requests) validates all of RFC 8259: one value, numbers, escapes, UTF-8, no lone surrogates, a depth
+ * cap. Relaxed mode (responses) follows only strings and brackets outside the wanted members, and never reads twice; a
+ * wanted number or literal that is none (NaN) is passed over in silence. */
 #pragma once
 #include "base/slice.h"
 
@@ -24,18 +24,19 @@ struct json_path {
 };
 
 struct json_paths; /* a compiled table: immutable, shared by threads */
-struct json_paths *json_paths_new(const struct json_path *paths, size_t count); /* aborts on a malformed path: a program bug */
+/* Aborts on a malformed path, one given twice, or more than 64 wanted members in one object: program bugs. */
+struct json_paths *json_paths_new(const struct json_path *paths, size_t count);
 void json_paths_free(struct json_paths *p);
 
 struct json_value {
     int id;
     enum json_type type;
-    uint64_t begin, end;  /* offsets in the text: quotes and brackets included */
-    struct slice text;    /* raw text: for a string without its quotes and NOT unescaped; at most JSON_CAPTURE_BYTES of it;
-                             empty for objects and arrays */
-    uint64_t length;      /* the full length of that raw text, for objects and arrays the number of members or elements
-                             (relaxed mode: 0 or at least 1) */
-    bool escaped;         /* a string with a backslash in it */
+    uint64_t begin, end; /* offsets in the text: quotes and brackets included */
+    struct slice text; /* raw text: for a string without its quotes and NOT unescaped; at most JSON_CAPTURE_BYTES of it;
+                          empty for objects and arrays */
+    uint64_t length;   /* the full length of that raw text, for objects and arrays the number of members or elements
+                          (relaxed mode: 0 or at least 1) */
+    bool escaped;      /* a string with a backslash in it */
     bool member_repeated; /* strict mode: this member's name stood in the same object before */
     uint32_t index;       /* of the innermost array element on the way, 0-based */
 };
@@ -71,14 +72,17 @@ struct json_scan {
     char text[JSON_CAPTURE_BYTES]; /* of a name or a wanted scalar that was cut */
 };
 
-void json_scan_init(struct json_scan *s, const struct json_paths *paths, enum json_mode mode, json_value_fn *on_value, void *context);
+void json_scan_init(struct json_scan *s, const struct json_paths *paths, enum json_mode mode, json_value_fn *on_value,
+                    void *context);
 /* Feeds the next n bytes (n may be 0); a caller that must bound its time feeds at most 64 KiB a call. */
 enum json_state json_scan_feed(struct json_scan *s, const char *p, size_t n);
 /* No more bytes: DONE, or BAD when the value was not complete (a bare number ends here). */
 enum json_state json_scan_end(struct json_scan *s);
-uint64_t json_scan_offset(const struct json_scan *s); /* bytes taken so far; after BAD, the offset of the first bad byte */
+/* Bytes taken so far; after BAD, the offset of the first bad byte. */
+uint64_t json_scan_offset(const struct json_scan *s);
 
 /* Unescapes the raw text of a JSON string into out (at most `max` bytes, which may equal raw.n); false when it does not
  * fit or an escape is malformed. */
 bool json_unescape(struct slice raw, char *out, size_t max, size_t *written);
-bool json_number_u32(struct slice text, uint32_t *value); /* non-negative integer value (also 12.0, 1e3); clamps above; false otherwise */
+/* Reads a number that is a whole, non-negative value (also 12.0 or 1e3); clamps above; false otherwise. */
+bool json_number_u32(struct slice text, uint32_t *value);

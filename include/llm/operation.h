@@ -4,9 +4,9 @@
 #include "facts/dialect.h"
 #include "http/head.h"
 
-#define OPERATIONS(X)                                                                                                   \
-    X(CHAT, chat) X(TEXT_COMPLETION, text_completion) X(RESPONSES, responses) X(EMBEDDINGS, embeddings)                 \
-    X(MODERATIONS, moderations) X(IMAGE, image_generation) X(SPEECH, speech) X(MESSAGES, chat)                          \
+#define OPERATIONS(X)                                                                                                 \
+    X(CHAT, chat) X(TEXT_COMPLETION, text_completion) X(RESPONSES, responses) X(EMBEDDINGS, embeddings)               \
+    X(MODERATIONS, moderations) X(IMAGE, image_generation) X(SPEECH, speech) X(MESSAGES, chat)                        \
     X(COUNT_TOKENS, count_tokens) X(GENERATE_CONTENT, generate_content) X(MODELS, models) X(PASSTHROUGH, passthrough)
 
 #define OPERATION_ENUM(id, name) OPERATION_##id,
@@ -23,5 +23,6 @@ struct route { /* what a request line asks for */
     bool stream_in_path;      /* Gemini: :streamGenerateContent */
     struct slice model, verb; /* Gemini */
 };
-/* Paths are matched as sent: nothing is decoded or folded. FAILURE_NONE, NOT_FOUND or METHOD_NOT_ALLOWED. */
+/* Paths are matched as sent: nothing is decoded or folded. FAILURE_NONE, NOT_FOUND or METHOD_NOT_ALLOWED (then the
+ * dialect is known, for the words of the refusal). Pass-through and weir's own endpoints are NOT_FOUND here. */
 enum failure route_match(enum http_method method, struct slice path, struct route *route);

@@ -1,12 +1,12 @@
-/* llm/price.h: what an exchange cost, in integer pico-dollars (1e-12 USD): a price per million tokens in dollars times 1e6
- * is exact pico-dollars a token. */
+/* llm/price.h: what an exchange cost, in integer pico-dollars (1e-12 USD): a price per million tokens in dollars times
+ * 1e6 is exact pico-dollars a token. */
 #pragma once
 #include "facts/usage.h"
 #include "base/slice.h"
 
 struct price_table;
-/* NULL file: the table compiled in (conf/prices.json at build time). The file is a JSON array of objects (or {"prices": […]})
- * with the fields of docs/prices.md. NULL with a message on error. */
+/* NULL file: the table compiled in (conf/prices.json at build time). The file is a JSON array of objects (or {"prices":
+ * […]}) with the fields of docs/prices.md. NULL with a message on error. */
 struct price_table *price_table_load(const char *file, char *error, size_t error_bytes);
 void price_table_free(struct price_table *t);
 struct price; /* one row; belongs to the table */

@@ -29,13 +29,15 @@ struct request_facts { /* zero-initialise, then request_scan_begin() */
 
 void request_scan_begin(struct request_facts *f, enum dialect dialect, enum operation operation);
 enum failure request_scan_feed(struct request_facts *f, const char *p, size_t n); /* BAD_JSON at the first bad byte */
-/* The body is complete. Decides duplicates and types: FAILURE_NONE, BAD_JSON, or NO_MODEL when the operation takes the model
- * from the body and there is none. */
+/* The body is complete. Decides duplicates and types: FAILURE_NONE, BAD_JSON (also for a model's name longer than
+ * REQUEST_MODEL_BYTES), or NO_MODEL when the operation takes the model from the body and there is none. */
 enum failure request_scan_end(struct request_facts *f);
 
-/* Adds the edits that make the provider report usage at the end of a stream (stream_options.include_usage: true), whatever
- * shape stream_options has; false when nothing is to be done (not a stream, already asked, operation has none).
+/* Adds the edits that make the provider report usage at the end of a stream (stream_options.include_usage: true),
+ * whatever shape stream_options has; false when nothing is to be done (not a stream, already asked, operation has
+ * none).
  * Replacements are made in `arena`. When true, the extra chunk must be taken out of what the client sees. */
 bool request_inject_usage(const struct request_facts *f, struct splice *edits, struct arena *arena);
 /* Adds the edit that replaces the model's name. */
-void request_replace_model(const struct request_facts *f, struct slice model, struct splice *edits, struct arena *arena);
+void request_replace_model(const struct request_facts *f, struct slice model, struct splice *edits,
+                           struct arena *arena);

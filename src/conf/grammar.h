@@ -4,7 +4,7 @@
 #include "base/slice.h"
 
 enum key_type {
-    KEY_SECTION,  /* a map with fixed keys */
+    KEY_SECTION,  /* a map with fixed keys; with an offset: a struct conf_position gets its place */
     KEY_LIST,     /* a list of sections: struct {T *items; size_t count;}, T begins with a conf_position */
     KEY_NAMED,    /* a map from names to sections: as KEY_LIST, T begins with a conf_text for the name */
     KEY_INCLUDE,  /* read by files.c before anything else */
@@ -36,6 +36,7 @@ enum text_rule { /* what a text, each item of a list, or a name in a map may con
     RULE_RETRY_CAUSE, /* one of the row's words, or a status from 400 to 599 */
     RULE_HEADER,      /* an HTTP field name */
     RULE_TAG,         /* as RULE_NAME */
+    RULE_SECRET,      /* printable, no spaces */
     RULE_COUNT
 };
 
@@ -45,6 +46,7 @@ enum { /* flags */
     KEY_NOT_BUILT = 4, /* checked, but nothing acts on it yet: one warning says so */
     KEY_OFF = 8,       /* `off` is allowed: CONF_NEVER for a duration, 0 otherwise */
     KEY_AUTO = 16,     /* `auto` is allowed: 0 */
+    KEY_INHERITED = 32, /* a number that is CONF_NEVER while it is not set; config_finish() resolves it */
 };
 
 struct key {

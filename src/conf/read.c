@@ -68,6 +68,8 @@ static bool header_tells_secret(struct slice name) {
 }
 
 static void literal_secret_warn(struct reader *r, const struct value *v) {
+    bool url = memmem(v->text.p, v->text.n, "://", 3) != NULL;
+    if (url && memchr(v->text.p, '@', v->text.n) == NULL) return; /* without a password there is no secret in it */
     if (v->environment == NULL && v->source->readable_by_others)
         conf_warning_add(r->errors, v->at, "a literal secret in a file that others can read: use ${NAME}, or chmod 600");
 }
@@ -76,19 +78,25 @@ static struct value fallback_value(const struct reader *r, const struct key *k) 
     return (struct value){.text = slice_of(k->fallback), .source = r->root->source};
 }
 
+/* A text that is in error still has a place, so that nobody calls it missing. */
+static void given_but_wrong(const struct key *k, const struct node *n, void *out) {
+    if (k->type == KEY_TEXT || k->type == KEY_PATH || k->type == KEY_URL) *(struct conf_text *)out = (struct conf_text){{0}, n->at};
+}
+
 static void scalar_read(struct reader *r, const struct place *p) {
     const struct key *k = p->key;
     struct value v;
     char *out = p->base + k->offset;
     if (p->node == NULL && k->fallback == NULL) {
+        if (k->flags & KEY_INHERITED) *(uint64_t *)out = CONF_NEVER;
         print_unset(&r->printer, k);
         return;
     }
     if (p->node == NULL)
         v = fallback_value(r, k);
     else if (!value_from_node(p->node, r->trees, r->errors, &v))
-        return;
-    if (!value_store(&v, k, r->keep, r->errors, out)) return;
+        return given_but_wrong(k, p->node, out);
+    if (!value_store(&v, k, r->keep, r->errors, out)) return given_but_wrong(k, p->node, out);
     if (k->type == KEY_PATH) v.text = ((struct conf_text *)out)->text;
     print_value(&r->printer, k, &v);
     if ((k->flags & KEY_SECRET) && p->node != NULL) literal_secret_warn(r, &v);
@@ -222,10 +230,15 @@ static void subsection_read(struct reader *r, const struct place *p) {
     char prefix[PREFIX_BYTES];
     snprintf(prefix, sizeof prefix, "%s.", p->key->path);
     if (p->node != NULL && !expect(r, p->node, NODE_MAP, "a map of keys")) return;
+    if (p->node != NULL && p->key->offset != 0) *(struct conf_position *)(p->base + p->key->offset) = p->at;
     section_read(r, prefix, p->node, p->node ? p->node->at : p->at, p->base);
 }
 
-static void include_read(struct reader *r, const struct place *p) { print_unset(&r->printer, p->key); }
+/* Was followed while loading: what came of it stands in its place. */
+static void include_read(struct reader *r, const struct place *p) {
+    (void)r;
+    (void)p;
+}
 
 static read_fn *reader_of(enum key_type type) {
     static read_fn *const readers[KEY_TYPE_COUNT] = {

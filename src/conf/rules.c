@@ -22,6 +22,7 @@ static const struct rule rules[RULE_COUNT] = {
     [RULE_URL_PATH] = {"a path pattern: printable, without spaces, `/` first, at most 1000", NULL, 1000, false},
     [RULE_METHOD] = {"a known method", NULL, 16, true},
     [RULE_RETRY_CAUSE] = {"a status from 400 to 599", NULL, 16, true},
+    [RULE_SECRET] = {"a secret: printable ASCII without spaces", NULL, VALUE_BYTES_MAX, false},
     [RULE_HEADER] = {"a header's name", "!#$%&'*+-.^_`|~", 128, false},
 };
 

@@ -155,6 +155,7 @@ static bool store_digest(const struct storing *s, void *out) {
     struct slice hex = s->value->text;
     if (slice_starts(hex, SLICE("sha256:"))) hex = (struct slice){hex.p + 7, hex.n - 7};
     if (hex_decode(hex, out, CONF_DIGEST_BYTES)) return true;
+    memset(out, 0, CONF_DIGEST_BYTES);
     if (slice_starts(hex, SLICE("sk-")))
         conf_error_add(s->errors, s->value->at, "this looks like a key; write its digest: `weir key hash` makes one");
     else

@@ -28,8 +28,8 @@ static const struct {
 };
 
 static uint8_t line_of(struct slice name) {
-    for (uint8_t i = LINE_DATA; i < LINE_KINDS; i++)
-        if (slice_equal(lines_known[i].name, name)) return i;
+    for (unsigned i = LINE_DATA; i < LINE_KINDS; i++)
+        if (slice_equal(lines_known[i].name, name)) return (uint8_t)i;
     return LINE_OTHER;
 }
 

@@ -7,41 +7,68 @@
 
 #include "bytes.h"
 
-#define REASONS(X)                                                                                                     \
-    X(100, "Continue")                                                                                                 \
-    X(101, "Switching Protocols") X(102, "Processing") X(103, "Early Hints") X(200, "OK") X(201, "Created")            \
-        X(202, "Accepted") X(203, "Non-Authoritative Information") X(204, "No Content") X(205, "Reset Content")        \
-            X(206, "Partial Content") X(207, "Multi-Status") X(300, "Multiple Choices") X(301, "Moved Permanently")    \
-                X(302, "Found") X(303, "See Other") X(304, "Not Modified") X(307, "Temporary Redirect") X(             \
-                    308, "Permanent Redirect") X(400, "Bad Request") X(401, "Unauthorized") X(402, "Payment Required") \
-                    X(403, "Forbidden") X(404, "Not Found") X(405, "Method Not Allowed") X(406, "Not Acceptable")      \
-                        X(407, "Proxy Authentication Required") X(408, "Request Timeout") X(409, "Conflict")           \
-                            X(410, "Gone") X(411, "Length Required") X(412, "Precondition Failed")                     \
-                                X(413, "Content Too Large") X(414, "URI Too Long") X(415, "Unsupported Media Type")    \
-                                    X(416, "Range Not Satisfiable") X(417, "Expectation Failed")                       \
-                                        X(421, "Misdirected Request") X(422, "Unprocessable Content") X(423, "Locked") \
-                                            X(424, "Failed Dependency") X(425, "Too Early") X(426, "Upgrade Required") \
-                                                X(428, "Precondition Required") X(429, "Too Many Requests")            \
-                                                    X(431, "Request Header Fields Too Large")                          \
-                                                        X(451, "Unavailable For Legal Reasons")                        \
-                                                            X(498, "Token Expired") X(499, "Client Closed Request")    \
-                                                                X(500, "Internal Server Error")                        \
-                                                                    X(501, "Not Implemented") X(502, "Bad Gateway")    \
-                                                                        X(503, "Service Unavailable")                  \
-                                                                            X(504, "Gateway Timeout")                  \
-                                                                                X(505, "HTTP Version Not Supported")   \
-                                                                                    X(529, "Overloaded")
+static const struct slice reasons[600] = {
+    [100] = SLICE_INIT("Continue"),
+    [101] = SLICE_INIT("Switching Protocols"),
+    [102] = SLICE_INIT("Processing"),
+    [103] = SLICE_INIT("Early Hints"),
+    [200] = SLICE_INIT("OK"),
+    [201] = SLICE_INIT("Created"),
+    [202] = SLICE_INIT("Accepted"),
+    [203] = SLICE_INIT("Non-Authoritative Information"),
+    [204] = SLICE_INIT("No Content"),
+    [205] = SLICE_INIT("Reset Content"),
+    [206] = SLICE_INIT("Partial Content"),
+    [207] = SLICE_INIT("Multi-Status"),
+    [300] = SLICE_INIT("Multiple Choices"),
+    [301] = SLICE_INIT("Moved Permanently"),
+    [302] = SLICE_INIT("Found"),
+    [303] = SLICE_INIT("See Other"),
+    [304] = SLICE_INIT("Not Modified"),
+    [307] = SLICE_INIT("Temporary Redirect"),
+    [308] = SLICE_INIT("Permanent Redirect"),
+    [400] = SLICE_INIT("Bad Request"),
+    [401] = SLICE_INIT("Unauthorized"),
+    [402] = SLICE_INIT("Payment Required"),
+    [403] = SLICE_INIT("Forbidden"),
+    [404] = SLICE_INIT("Not Found"),
+    [405] = SLICE_INIT("Method Not Allowed"),
+    [406] = SLICE_INIT("Not Acceptable"),
+    [407] = SLICE_INIT("Proxy Authentication Required"),
+    [408] = SLICE_INIT("Request Timeout"),
+    [409] = SLICE_INIT("Conflict"),
+    [410] = SLICE_INIT("Gone"),
+    [411] = SLICE_INIT("Length Required"),
+    [412] = SLICE_INIT("Precondition Failed"),
+    [413] = SLICE_INIT("Content Too Large"),
+    [414] = SLICE_INIT("URI Too Long"),
+    [415] = SLICE_INIT("Unsupported Media Type"),
+    [416] = SLICE_INIT("Range Not Satisfiable"),
+    [417] = SLICE_INIT("Expectation Failed"),
+    [421] = SLICE_INIT("Misdirected Request"),
+    [422] = SLICE_INIT("Unprocessable Content"),
+    [423] = SLICE_INIT("Locked"),
+    [424] = SLICE_INIT("Failed Dependency"),
+    [425] = SLICE_INIT("Too Early"),
+    [426] = SLICE_INIT("Upgrade Required"),
+    [428] = SLICE_INIT("Precondition Required"),
+    [429] = SLICE_INIT("Too Many Requests"),
+    [431] = SLICE_INIT("Request Header Fields Too Large"),
+    [451] = SLICE_INIT("Unavailable For Legal Reasons"),
+    [498] = SLICE_INIT("Token Expired"),
+    [499] = SLICE_INIT("Client Closed Request"),
+    [500] = SLICE_INIT("Internal Server Error"),
+    [501] = SLICE_INIT("Not Implemented"),
+    [502] = SLICE_INIT("Bad Gateway"),
+    [503] = SLICE_INIT("Service Unavailable"),
+    [504] = SLICE_INIT("Gateway Timeout"),
+    [505] = SLICE_INIT("HTTP Version Not Supported"),
+    [529] = SLICE_INIT("Overloaded"),
+};
 
 struct slice http_reason(unsigned status) {
-    switch (status) {
-#define REASON(code, text)                                                                                             \
-    case code:                                                                                                         \
-        return SLICE(text);
-        REASONS(REASON)
-#undef REASON
-    default:
-        return SLICE("Unknown");
-    }
+    bool known = status < sizeof reasons / sizeof *reasons && reasons[status].n > 0;
+    return known ? reasons[status] : SLICE("Unknown");
 }
 
 void write_status_line(struct buf *out, unsigned status) {

@@ -12,10 +12,13 @@ const uint8_t number_steps[NUMBER_STEPS][NUMBER_CLASSES] = {
     [NUMBER_BAD] = {[CLASS_ZERO] = NUMBER_ZERO, [CLASS_DIGIT] = NUMBER_INT, [CLASS_MINUS] = NUMBER_MINUS},
     [NUMBER_MINUS] = {[CLASS_ZERO] = NUMBER_ZERO, [CLASS_DIGIT] = NUMBER_INT},
     [NUMBER_ZERO] = {[CLASS_DOT] = NUMBER_DOT, [CLASS_E] = NUMBER_E},
-    [NUMBER_INT] = {[CLASS_ZERO] = NUMBER_INT, [CLASS_DIGIT] = NUMBER_INT, [CLASS_DOT] = NUMBER_DOT, [CLASS_E] = NUMBER_E},
+    [NUMBER_INT] =
+        {[CLASS_ZERO] = NUMBER_INT, [CLASS_DIGIT] = NUMBER_INT, [CLASS_DOT] = NUMBER_DOT, [CLASS_E] = NUMBER_E},
     [NUMBER_DOT] = {[CLASS_ZERO] = NUMBER_FRACTION, [CLASS_DIGIT] = NUMBER_FRACTION},
     [NUMBER_FRACTION] = {[CLASS_ZERO] = NUMBER_FRACTION, [CLASS_DIGIT] = NUMBER_FRACTION, [CLASS_E] = NUMBER_E},
-    [NUMBER_E] = {[CLASS_ZERO] = NUMBER_EXPONENT, [CLASS_DIGIT] = NUMBER_EXPONENT, [CLASS_MINUS] = NUMBER_E_SIGN,
+    [NUMBER_E] = {[CLASS_ZERO] = NUMBER_EXPONENT,
+                  [CLASS_DIGIT] = NUMBER_EXPONENT,
+                  [CLASS_MINUS] = NUMBER_E_SIGN,
                   [CLASS_PLUS] = NUMBER_E_SIGN},
     [NUMBER_E_SIGN] = {[CLASS_ZERO] = NUMBER_EXPONENT, [CLASS_DIGIT] = NUMBER_EXPONENT},
     [NUMBER_EXPONENT] = {[CLASS_ZERO] = NUMBER_EXPONENT, [CLASS_DIGIT] = NUMBER_EXPONENT},
@@ -37,7 +40,9 @@ enum json_type token_type(struct slice token) {
     return is_number(token) ? JSON_NUMBER : JSON_NONE;
 }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 /* The digits of a number without its point, where the point stands among them, and the power of ten that follows. */
 struct decimal {
@@ -73,8 +78,10 @@ bool json_number_u32(struct slice text, uint32_t *value) {
     for (int64_t i = 0; i < digit_count; i++) {
         size_t at = (size_t)i;
         char c = at < d.whole.n ? d.whole.p[at] : d.fraction.p[at - d.whole.n];
-        if (i < point) v = v > UINT32_MAX ? v : v * 10 + (uint64_t)(c - '0');
-        else if (c != '0') return false;
+        if (i < point)
+            v = v > UINT32_MAX ? v : v * 10 + (uint64_t)(c - '0');
+        else if (c != '0')
+            return false;
     }
     for (int64_t i = digit_count; i < point && v != 0 && v <= UINT32_MAX; i++) v *= 10;
     *value = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;

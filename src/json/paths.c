@@ -78,7 +78,8 @@ static void add_path(struct builder *b, const struct json_path *path) {
 }
 
 /* Puts the members of `parent` into a table of 2^bits slots; false when two different keys meet. */
-static bool fill_table(struct builder *b, uint16_t parent, struct json_slot *slots, unsigned bits, uint32_t multiplier) {
+static bool fill_table(struct builder *b, uint16_t parent, struct json_slot *slots, unsigned bits,
+                       uint32_t multiplier) {
     memset(slots, 0, sizeof(*slots) << bits);
     for (uint16_t i = JSON_NODE_ROOT; i < b->t->node_count; i++) {
         struct json_node *n = &b->t->nodes[i];

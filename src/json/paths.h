@@ -8,14 +8,14 @@
 #define JSON_NODE_ROOT 1
 
 struct json_node {
-    int32_t id;           /* the caller's; -1: only on the way to a wanted value */
-    uint32_t multiplier;  /* of this object's hash table of names */
-    uint16_t slots;       /* where in `slots` that table begins */
-    uint16_t element;     /* the node of this array's elements, or NONE */
-    uint16_t same_key;    /* a member of the same object whose name has the same name_key(), or NONE */
-    uint8_t shift;        /* 32 - log2(size of the table) */
-    uint8_t child_bit;    /* which bit of the parent's `seen` is this member's */
-    bool has_names;       /* are any of this object's members wanted? */
+    int32_t id;          /* the caller's; -1: only on the way to a wanted value */
+    uint32_t multiplier; /* of this object's hash table of names */
+    uint16_t slots;      /* where in `slots` that table begins */
+    uint16_t element;    /* the node of this array's elements, or NONE */
+    uint16_t same_key;   /* a member of the same object whose name has the same name_key(), or NONE */
+    uint8_t shift;       /* 32 - log2(size of the table) */
+    uint8_t child_bit;   /* which bit of the parent's `seen` is this member's */
+    bool has_names;      /* are any of this object's members wanted? */
     uint8_t name_length;
     char name[JSON_NAME_MAX + 4]; /* 64 bytes in all: indexed with a shift */
 };
@@ -40,8 +40,8 @@ static inline uint32_t name_key(const char *p, size_t n) {
 /* Of the members with one key, beginning at `child`, the one that has this name, or NONE. */
 uint16_t paths_same_key(const struct json_paths *t, uint16_t child, const char *name, size_t n);
 
-/* The node of member `name` (unescaped) of the object at `node`, or NONE. No two keys share a slot (paths.c sees to it),
- * so one look is enough to turn away a name that nobody wants. */
+/* The node of member `name` (unescaped) of the object at `node`, or NONE. No two keys share a slot (paths.c sees to
+ * it), so one look is enough to turn away a name that nobody wants. */
 static inline __attribute__((always_inline)) uint16_t paths_member(const struct json_paths *t, uint16_t node,
                                                                    const char *name, size_t n) {
     const struct json_node *parent = &t->nodes[node];

@@ -30,12 +30,12 @@ ALWAYS_INLINE __m128i run_stop_bytes(const char *p, enum run_kind kind) {
     __m128i y = _mm_or_si128(x, _mm_set1_epi8(0x20)); /* [ and ] differ from { and } by this bit */
     if (kind == RUN_TOKEN) {
         __m128i control = _mm_cmplt_epi8(x, _mm_set1_epi8(0x21));
-        return _mm_or_si128(control, _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(',')),
-                                                  _mm_cmpeq_epi8(y, _mm_set1_epi8('}'))));
+        return _mm_or_si128(control,
+                            _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(',')), _mm_cmpeq_epi8(y, _mm_set1_epi8('}'))));
     }
     if (kind == RUN_SKIP) {
-        return _mm_or_si128(quote, _mm_or_si128(_mm_cmpeq_epi8(y, _mm_set1_epi8('{')),
-                                                _mm_cmpeq_epi8(y, _mm_set1_epi8('}'))));
+        return _mm_or_si128(quote,
+                            _mm_or_si128(_mm_cmpeq_epi8(y, _mm_set1_epi8('{')), _mm_cmpeq_epi8(y, _mm_set1_epi8('}'))));
     }
     __m128i stop = _mm_or_si128(quote, _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
     return kind == RUN_STRICT ? _mm_or_si128(stop, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20))) : stop;

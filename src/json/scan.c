@@ -14,19 +14,19 @@
 #include "string_body.h"
 
 enum where { /* what the next byte belongs to */
-    AT_VALUE,
-    AT_FIRST, /* right after an opening bracket */
-    AT_NAME,
-    IN_NAME,
-    AT_COLON,
-    IN_STRING,
-    IN_NUMBER,  /* strict only */
-    IN_LITERAL, /* strict only */
-    IN_TOKEN,   /* relaxed only: a number or a literal, looked at when it is complete */
-    IN_SKIP,    /* relaxed only: inside a container without wanted members */
-    AFTER_VALUE,
-    AT_END, /* the text is complete: white space only */
-    AT_BAD,
+             AT_VALUE,
+             AT_FIRST, /* right after an opening bracket */
+             AT_NAME,
+             IN_NAME,
+             AT_COLON,
+             IN_STRING,
+             IN_NUMBER,  /* strict only */
+             IN_LITERAL, /* strict only */
+             IN_TOKEN,   /* relaxed only: a number or a literal, looked at when it is complete */
+             IN_SKIP,    /* relaxed only: inside a container without wanted members */
+             AFTER_VALUE,
+             AT_END, /* the text is complete: white space only */
+             AT_BAD,
 };
 
 static_assert(sizeof(struct json_scan) <= 1024, "one lives in every open stream");
@@ -38,7 +38,9 @@ struct cursor {
     bool in_object;
 };
 
-ALWAYS_INLINE bool is_space(uint8_t c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+ALWAYS_INLINE bool is_space(uint8_t c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
 
 /* False: this feed ends here. */
 ALWAYS_INLINE bool skip_space(struct cursor *c) {
@@ -54,13 +56,17 @@ ALWAYS_INLINE uint64_t offset_of(const struct json_scan *s, const struct cursor 
 }
 
 /* Does the innermost container have a frame, so that names and elements in it may be wanted? */
-ALWAYS_INLINE bool is_tracked(const struct json_scan *s) { return s->depth == s->live; }
+ALWAYS_INLINE bool is_tracked(const struct json_scan *s) {
+    return s->depth == s->live;
+}
 
 ALWAYS_INLINE bool is_object_at(const struct json_scan *s, uint32_t depth) {
     return depth > 0 && (s->kinds[(depth - 1) / 64] >> ((depth - 1) % 64) & 1) != 0;
 }
 
-ALWAYS_INLINE bool is_wanted(const struct json_scan *s) { return s->paths->nodes[s->node].id >= 0; }
+ALWAYS_INLINE bool is_wanted(const struct json_scan *s) {
+    return s->paths->nodes[s->node].id >= 0;
+}
 
 /* What nearly always comes next is taken at once, without another round through take_step(): here, the comma. */
 ALWAYS_INLINE void end_value(struct json_scan *s, struct cursor *c) {
@@ -101,22 +107,32 @@ static void report(const struct json_scan *s, struct json_value *v) {
 
 static __attribute__((noinline)) void report_scalar(const struct json_scan *s, enum json_type type, uint64_t end,
                                                     struct slice text) {
-    struct json_value v = {.id = s->paths->nodes[s->node].id, .type = type, .begin = s->value_begin, .end = end,
-                           .text = text, .escaped = type == JSON_STRING && s->escaped, .member_repeated = s->repeated};
+    struct json_value v = {.id = s->paths->nodes[s->node].id,
+                           .type = type,
+                           .begin = s->value_begin,
+                           .end = end,
+                           .text = text,
+                           .escaped = type == JSON_STRING && s->escaped,
+                           .member_repeated = s->repeated};
     v.length = end - v.begin - (type == JSON_STRING ? 2 : 0);
     report(s, &v);
 }
 
 static __attribute__((noinline)) void report_container(const struct json_scan *s, enum json_type type, uint64_t end,
                                                        const struct json_frame *f) {
-    struct json_value v = {.id = s->paths->nodes[f->node].id, .type = type, .begin = f->begin, .end = end,
-                           .length = f->count, .member_repeated = f->repeated};
+    struct json_value v = {.id = s->paths->nodes[f->node].id,
+                           .type = type,
+                           .begin = f->begin,
+                           .end = end,
+                           .length = f->count,
+                           .member_repeated = f->repeated};
     report(s, &v);
 }
 
 ALWAYS_INLINE void push_frame(struct json_scan *s, const struct cursor *c) {
     struct json_frame *f = &s->frames[s->live];
-    *f = (struct json_frame){.begin = offset_of(s, c), .index = element_index(s), .node = s->node, .repeated = s->repeated};
+    *f = (struct json_frame){
+        .begin = offset_of(s, c), .index = element_index(s), .node = s->node, .repeated = s->repeated};
     s->live++;
 }
 
@@ -135,11 +151,15 @@ ALWAYS_INLINE void open_container(struct json_scan *s, struct cursor *c, bool ob
         c->where = AT_BAD;
         return;
     }
-    if (framed) push_frame(s, c);
-    else s->node = JSON_NODE_NONE; /* and so it stays for all that is in here */
+    if (framed)
+        push_frame(s, c);
+    else
+        s->node = JSON_NODE_NONE; /* and so it stays for all that is in here */
     uint64_t bit = 1ULL << (s->depth % 64);
-    if (object) s->kinds[s->depth / 64] |= bit;
-    else s->kinds[s->depth / 64] &= ~bit;
+    if (object)
+        s->kinds[s->depth / 64] |= bit;
+    else
+        s->kinds[s->depth / 64] &= ~bit;
     s->depth++;
     c->in_object = object;
     c->p++;
@@ -198,8 +218,10 @@ ALWAYS_INLINE void in_number(struct json_scan *s, struct cursor *c) {
     }
     s->step = (uint8_t)step;
     if (c->p == c->end) return;
-    if (number_may_end(step)) end_token(s, c, JSON_NUMBER);
-    else c->where = AT_BAD;
+    if (number_may_end(step))
+        end_token(s, c, JSON_NUMBER);
+    else
+        c->where = AT_BAD;
 }
 
 ALWAYS_INLINE void in_literal(struct json_scan *s, struct cursor *c) {
@@ -306,16 +328,17 @@ static __attribute__((noinline)) uint16_t escaped_member(const struct json_scan 
     return paths_member(s->paths, node, name, n);
 }
 
-/* A name of JSON_CAPTURE_BYTES or more may have lost its end; even all in escapes a wanted one is shorter. */
-static_assert(JSON_NAME_MAX * 6 < JSON_CAPTURE_BYTES, "a wanted name must fit, however it is escaped");
+/* A name of JSON_CAPTURE_BYTES or more may have lost its end, but what is left is still longer than any wanted one. */
+static_assert(JSON_CAPTURE_BYTES / 6 > JSON_NAME_MAX, "an escape makes one byte of six");
 
 ALWAYS_INLINE void end_name(struct json_scan *s, struct cursor *c, const bool strict) {
     struct json_frame *f = &s->frames[s->live - 1];
     struct slice raw = kept_text(s, c);
     f->count++;
-    if (raw.n >= JSON_CAPTURE_BYTES) s->node = JSON_NODE_NONE;
-    else if (s->escaped) s->node = escaped_member(s, f->node, raw);
-    else s->node = paths_member(s->paths, f->node, raw.p, raw.n);
+    if (s->escaped)
+        s->node = escaped_member(s, f->node, raw);
+    else
+        s->node = paths_member(s->paths, f->node, raw.p, raw.n);
     s->repeated = false;
     if (!strict || s->node == JSON_NODE_NONE) return;
     uint64_t bit = 1ULL << s->paths->nodes[s->node].child_bit;
@@ -372,8 +395,10 @@ ALWAYS_INLINE void in_skip(struct json_scan *s, struct cursor *c) {
         } else if ((*c->p & 0x06) == 0x02) { /* { or [ */
             s->skip_depth++;
         } else if (--s->skip_depth == 0) {
-            if (s->skip_inside) c->where = AFTER_VALUE; /* this bracket closes a container that has a frame */
-            else c->p++, end_value(s, c);
+            if (s->skip_inside)
+                c->where = AFTER_VALUE; /* this bracket closes a container that has a frame */
+            else
+                c->p++, end_value(s, c);
             return;
         }
         c->p++;
@@ -394,24 +419,45 @@ ALWAYS_INLINE void after_value(struct json_scan *s, struct cursor *c) {
 
 ALWAYS_INLINE void take_step(struct json_scan *s, struct cursor *c, const bool strict) {
     switch (c->where) {
-    case AT_VALUE: at_value(s, c, c->in_object, strict); break;
-    case AT_FIRST: at_first(s, c, strict); break;
+    case AT_VALUE:
+        at_value(s, c, c->in_object, strict);
+        break;
+    case AT_FIRST:
+        at_first(s, c, strict);
+        break;
     case AT_NAME:
         do at_name(s, c, strict);
         while (c->where == AT_NAME && c->p < c->end);
         break;
-    case IN_NAME: in_name(s, c, strict); break;
-    case AT_COLON: at_colon(c); break;
-    case IN_STRING: in_string(s, c, strict); break;
-    case IN_NUMBER: in_number(s, c); break;
-    case IN_LITERAL: in_literal(s, c); break;
-    case IN_TOKEN: in_token(s, c); break;
-    case IN_SKIP: in_skip(s, c); break;
-    case AFTER_VALUE: after_value(s, c); break;
+    case IN_NAME:
+        in_name(s, c, strict);
+        break;
+    case AT_COLON:
+        at_colon(c);
+        break;
+    case IN_STRING:
+        in_string(s, c, strict);
+        break;
+    case IN_NUMBER:
+        in_number(s, c);
+        break;
+    case IN_LITERAL:
+        in_literal(s, c);
+        break;
+    case IN_TOKEN:
+        in_token(s, c);
+        break;
+    case IN_SKIP:
+        in_skip(s, c);
+        break;
+    case AFTER_VALUE:
+        after_value(s, c);
+        break;
     case AT_END:
         if (skip_space(c)) c->where = AT_BAD;
         break;
-    case AT_BAD: break;
+    case AT_BAD:
+        break;
     }
 }
 
@@ -428,8 +474,12 @@ ALWAYS_INLINE void take_bytes(struct json_scan *s, const char *p, size_t n, cons
     s->offset += (uint64_t)(c.p - p);
 }
 
-static void take_strict(struct json_scan *s, const char *p, size_t n) { take_bytes(s, p, n, true); }
-static void take_relaxed(struct json_scan *s, const char *p, size_t n) { take_bytes(s, p, n, false); }
+static void take_strict(struct json_scan *s, const char *p, size_t n) {
+    take_bytes(s, p, n, true);
+}
+static void take_relaxed(struct json_scan *s, const char *p, size_t n) {
+    take_bytes(s, p, n, false);
+}
 
 static enum json_state state_of(const struct json_scan *s) {
     return s->where == AT_END ? JSON_DONE : s->where == AT_BAD ? JSON_BAD : JSON_MORE;
@@ -447,8 +497,10 @@ void json_scan_init(struct json_scan *s, const struct json_paths *paths, enum js
 }
 
 enum json_state json_scan_feed(struct json_scan *s, const char *p, size_t n) {
-    if (n > 0 && s->mode == JSON_STRICT) take_strict(s, p, n);
-    else if (n > 0) take_relaxed(s, p, n);
+    if (n > 0 && s->mode == JSON_STRICT)
+        take_strict(s, p, n);
+    else if (n > 0)
+        take_relaxed(s, p, n);
     return state_of(s);
 }
 
@@ -457,9 +509,13 @@ enum json_state json_scan_end(struct json_scan *s) {
     bool number = s->where == IN_NUMBER && number_may_end((enum number_step)s->step);
     bool complete = s->depth == 0 && (number || s->where == IN_TOKEN);
     if (complete && is_wanted(s)) report_token(s, s->offset, (struct slice){s->text, s->text_length});
-    if (complete) s->where = AT_END;
-    else if (s->where != AT_END) s->where = AT_BAD;
+    if (complete)
+        s->where = AT_END;
+    else if (s->where != AT_END)
+        s->where = AT_BAD;
     return state_of(s);
 }
 
-uint64_t json_scan_offset(const struct json_scan *s) { return s->offset; }
+uint64_t json_scan_offset(const struct json_scan *s) {
+    return s->offset;
+}

@@ -43,8 +43,8 @@ static size_t encode_utf8(uint32_t code, char out[4]) {
 
 /* The bytes that the escape after a backslash stands for; 0 when it is none. */
 static size_t read_escape(struct reader *r, char out[4]) {
-    static const char meaning[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
-                                      ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+    static const char meaning[256] = {
+        ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
     if (r->p == r->end) return 0;
     uint8_t c = (uint8_t)*r->p++;
     uint32_t code;

@@ -21,19 +21,20 @@ static inline int utf8_sequence(const char *p, const char *end) {
 }
 
 #if defined(__SSE2__) && !defined(WEIR_SCALAR)
-/* Five three-byte characters (most of Asia's scripts) or eight two-byte ones (Latin, Greek, Cyrillic, Hebrew, Arabic) at
- * once. First bytes whose second byte is restricted (E0, ED; C0 and C1 are never valid) are left to utf8_sequence(). */
+/* Five three-byte characters (most of Asia's scripts) or eight two-byte ones (Latin, Greek, Cyrillic, Hebrew, Arabic)
+ * at once. First bytes whose second byte is restricted (E0, ED; C0 and C1 are never valid) are left to utf8_sequence().
+ */
 static inline const char *utf8_triples(const char *p, const char *end) {
-    const __m128i pick = _mm_setr_epi8((char)0xF0, (char)0xC0, (char)0xC0, (char)0xF0, (char)0xC0, (char)0xC0, (char)0xF0,
-                                       (char)0xC0, (char)0xC0, (char)0xF0, (char)0xC0, (char)0xC0, (char)0xF0, (char)0xC0,
-                                       (char)0xC0, 0);
-    const __m128i want = _mm_setr_epi8((char)0xE0, (char)0x80, (char)0x80, (char)0xE0, (char)0x80, (char)0x80, (char)0xE0,
-                                       (char)0x80, (char)0x80, (char)0xE0, (char)0x80, (char)0x80, (char)0xE0, (char)0x80,
-                                       (char)0x80, 1);
+    const __m128i pick =
+        _mm_setr_epi8((char)0xF0, (char)0xC0, (char)0xC0, (char)0xF0, (char)0xC0, (char)0xC0, (char)0xF0, (char)0xC0,
+                      (char)0xC0, (char)0xF0, (char)0xC0, (char)0xC0, (char)0xF0, (char)0xC0, (char)0xC0, 0);
+    const __m128i want =
+        _mm_setr_epi8((char)0xE0, (char)0x80, (char)0x80, (char)0xE0, (char)0x80, (char)0x80, (char)0xE0, (char)0x80,
+                      (char)0x80, (char)0xE0, (char)0x80, (char)0x80, (char)0xE0, (char)0x80, (char)0x80, 1);
     while (end - p >= 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i restricted = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8((char)0xE0)),
-                                          _mm_cmpeq_epi8(x, _mm_set1_epi8((char)0xED)));
+        __m128i restricted =
+            _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8((char)0xE0)), _mm_cmpeq_epi8(x, _mm_set1_epi8((char)0xED)));
         __m128i good = _mm_andnot_si128(restricted, _mm_cmpeq_epi8(_mm_and_si128(x, pick), want));
         unsigned mask = (unsigned)_mm_movemask_epi8(good);
         if (mask != 0x7FFF) return p + (unsigned)__builtin_ctz(~mask) / 3 * 3;
@@ -60,7 +61,9 @@ static inline const char *utf8_many(const char *p, const char *end) {
     return c >= 0xF0 ? p : c >= 0xE1 ? utf8_triples(p, end) : utf8_pairs(p, end);
 }
 #else
-static inline const char *utf8_many(const char *p, const char *end) { return (void)end, p; }
+static inline const char *utf8_many(const char *p, const char *end) {
+    return (void)end, p;
+}
 #endif
 
 /* Skips whole valid sequences from p (a byte beyond ASCII); stops at ASCII, at an invalid or at a cut sequence. */

@@ -1,18 +1,27 @@
-/* From the counts a provider reports to the ones weir keeps: `input` with cached tokens, `output` with reasoning. Providers
- * differ in what their fields include and some differ from themselves, so where a total is given it decides. An explicit 0
- * is a number, a missing field is not. Does no pricing and no estimating. */
+/* From the counts a provider reports to the ones weir keeps: `input` with cached tokens, `output` with reasoning.
+ * Providers differ in what their fields include and some differ from themselves, so where a total is given it decides.
+ * An explicit 0 is a number, a missing field is not. Does no pricing and no estimating. */
 #include "reading.h"
 
-static bool has(const struct counts *c, enum count slot) { return c->known >> slot & 1; }
-static uint64_t get(const struct counts *c, enum count slot) { return has(c, slot) ? c->value[slot] : 0; }
+static bool has(const struct counts *c, enum count slot) {
+    return c->known >> slot & 1;
+}
+static uint64_t get(const struct counts *c, enum count slot) {
+    return has(c, slot) ? c->value[slot] : 0;
+}
 static uint64_t either(const struct counts *c, enum count first, enum count second) {
     return has(c, first) ? c->value[first] : get(c, second);
 }
-static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
-static uint32_t fit(uint64_t value) { return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value; }
+static uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+static uint32_t fit(uint64_t value) {
+    return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
 
 /* Is reasoning inside the output count? The total tells; without one the dialect's custom does. */
-static uint64_t output_with_reasoning(const struct counts *c, enum counts_rule rule, uint64_t input, uint64_t reasoning) {
+static uint64_t output_with_reasoning(const struct counts *c, enum counts_rule rule, uint64_t input,
+                                      uint64_t reasoning) {
     uint64_t output = get(c, COUNT_OUTPUT), total = get(c, COUNT_TOTAL);
     if (reasoning == 0) return output;
     if (has(c, COUNT_TOTAL)) {

@@ -5,13 +5,15 @@
 
 enum { OWN_TYPE, OWN_BLOCK_TYPE };
 
-#define USAGE_PATHS(usage)                                                                                              \
-    {usage, READ_USAGE},                                                                                                \
-    {usage ".input_tokens", READ_COUNT + COUNT_INPUT},                                                                  \
-    {usage ".cache_read_input_tokens", READ_COUNT + COUNT_CACHE_READ},                                                  \
-    {usage ".cache_creation_input_tokens", READ_COUNT + COUNT_CACHE_WRITE},                                             \
-    {usage ".cache_creation.ephemeral_5m_input_tokens", READ_COUNT + COUNT_CACHE_WRITE_5M},                             \
+/* clang-format off */
+#define USAGE_PATHS(usage)                                                                                            \
+    {usage, READ_USAGE},                                                                                              \
+    {usage ".input_tokens", READ_COUNT + COUNT_INPUT},                                                                \
+    {usage ".cache_read_input_tokens", READ_COUNT + COUNT_CACHE_READ},                                                \
+    {usage ".cache_creation_input_tokens", READ_COUNT + COUNT_CACHE_WRITE},                                           \
+    {usage ".cache_creation.ephemeral_5m_input_tokens", READ_COUNT + COUNT_CACHE_WRITE_5M},                           \
     {usage ".cache_creation.ephemeral_1h_input_tokens", READ_COUNT + COUNT_CACHE_WRITE_1H}
+/* clang-format on */
 
 static const struct json_path paths[] = {
     {"type", READ_OWN + OWN_TYPE},
@@ -56,8 +58,10 @@ static const struct {
 
 static void value(struct reading *r, int own, const struct json_value *v) {
     if (own == OWN_TYPE) {
-        if (value_is(v, "message_stop")) r->event.marks |= MARK_END;
-        else if (value_is(v, "error")) r->event.marks |= MARK_ERROR;
+        if (value_is(v, "message_stop"))
+            r->event.marks |= MARK_END;
+        else if (value_is(v, "error"))
+            r->event.marks |= MARK_ERROR;
         return;
     }
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)

@@ -3,39 +3,41 @@
  * under `message` in a whole answer. */
 #include "reading.h"
 
-#define MESSAGE_PATHS(message)                                                                                          \
-    {"choices[]." message ".content", READ_TEXT},                                                                       \
-    {"choices[]." message ".content[].text", READ_TEXT},                                                                \
-    {"choices[]." message ".content[].thinking", READ_REASONING},                                                       \
-    {"choices[]." message ".content[].thinking[].text", READ_REASONING},                                                \
-    {"choices[]." message ".reasoning_content", READ_REASONING},                                                        \
-    {"choices[]." message ".reasoning", READ_REASONING_SECOND},                                                         \
-    {"choices[]." message ".reasoning_details[].text", READ_REASONING_THIRD},                                           \
-    {"choices[]." message ".reasoning_details[].summary", READ_REASONING_THIRD},                                        \
-    {"choices[]." message ".reasoning_details[].data", READ_REASONING_SIGN},                                            \
-    {"choices[]." message ".refusal", READ_TEXT},                                                                       \
-    {"choices[]." message ".tool_calls[].function.name", READ_TEXT},                                                    \
-    {"choices[]." message ".tool_calls[].function.arguments", READ_TEXT},                                               \
-    {"choices[]." message ".tool_calls[].custom.name", READ_TEXT},                                                      \
-    {"choices[]." message ".tool_calls[].custom.input", READ_TEXT},                                                     \
-    {"choices[]." message ".function_call.name", READ_TEXT},                                                            \
-    {"choices[]." message ".function_call.arguments", READ_TEXT},                                                       \
-    {"choices[]." message ".audio.data", READ_SIGN},                                                                    \
+/* clang-format off */
+#define MESSAGE_PATHS(message)                                                                                        \
+    {"choices[]." message ".content", READ_TEXT},                                                                     \
+    {"choices[]." message ".content[].text", READ_TEXT},                                                              \
+    {"choices[]." message ".content[].thinking", READ_REASONING},                                                     \
+    {"choices[]." message ".content[].thinking[].text", READ_REASONING},                                              \
+    {"choices[]." message ".reasoning_content", READ_REASONING},                                                      \
+    {"choices[]." message ".reasoning", READ_REASONING_SECOND},                                                       \
+    {"choices[]." message ".reasoning_details[].text", READ_REASONING_THIRD},                                         \
+    {"choices[]." message ".reasoning_details[].summary", READ_REASONING_THIRD},                                      \
+    {"choices[]." message ".reasoning_details[].data", READ_REASONING_SIGN},                                          \
+    {"choices[]." message ".refusal", READ_TEXT},                                                                     \
+    {"choices[]." message ".tool_calls[].function.name", READ_TEXT},                                                  \
+    {"choices[]." message ".tool_calls[].function.arguments", READ_TEXT},                                             \
+    {"choices[]." message ".tool_calls[].custom.name", READ_TEXT},                                                    \
+    {"choices[]." message ".tool_calls[].custom.input", READ_TEXT},                                                   \
+    {"choices[]." message ".function_call.name", READ_TEXT},                                                          \
+    {"choices[]." message ".function_call.arguments", READ_TEXT},                                                     \
+    {"choices[]." message ".audio.data", READ_SIGN},                                                                  \
     {"choices[]." message ".audio.transcript", READ_TEXT}
 
-#define USAGE_PATHS(usage)                                                                                              \
-    {usage ".prompt_tokens", READ_COUNT + COUNT_INPUT},                                                                 \
-    {usage ".completion_tokens", READ_COUNT + COUNT_OUTPUT},                                                            \
-    {usage ".total_tokens", READ_COUNT + COUNT_TOTAL},                                                                  \
-    {usage ".prompt_tokens_details.cached_tokens", READ_COUNT + COUNT_CACHE_READ},                                      \
-    {usage ".prompt_token_details.cached_tokens", READ_COUNT + COUNT_CACHE_READ_ALSO},                                  \
-    {usage ".prompt_cache_hit_tokens", READ_COUNT + COUNT_CACHE_READ_ALSO},                                             \
-    {usage ".num_cached_tokens", READ_COUNT + COUNT_CACHE_READ_ALSO},                                                   \
-    {usage ".cached_tokens", READ_COUNT + COUNT_CACHE_READ_ALSO},                                                       \
-    {usage ".prompt_tokens_details.cache_write_tokens", READ_COUNT + COUNT_CACHE_WRITE},                                \
-    {usage ".completion_tokens_details.reasoning_tokens", READ_COUNT + COUNT_REASONING},                                \
-    {usage ".reasoning_tokens", READ_COUNT + COUNT_REASONING_ALSO},                                                     \
+#define USAGE_PATHS(usage)                                                                                            \
+    {usage ".prompt_tokens", READ_COUNT + COUNT_INPUT},                                                               \
+    {usage ".completion_tokens", READ_COUNT + COUNT_OUTPUT},                                                          \
+    {usage ".total_tokens", READ_COUNT + COUNT_TOTAL},                                                                \
+    {usage ".prompt_tokens_details.cached_tokens", READ_COUNT + COUNT_CACHE_READ},                                    \
+    {usage ".prompt_token_details.cached_tokens", READ_COUNT + COUNT_CACHE_READ_ALSO},                                \
+    {usage ".prompt_cache_hit_tokens", READ_COUNT + COUNT_CACHE_READ_ALSO},                                           \
+    {usage ".num_cached_tokens", READ_COUNT + COUNT_CACHE_READ_ALSO},                                                 \
+    {usage ".cached_tokens", READ_COUNT + COUNT_CACHE_READ_ALSO},                                                     \
+    {usage ".prompt_tokens_details.cache_write_tokens", READ_COUNT + COUNT_CACHE_WRITE},                              \
+    {usage ".completion_tokens_details.reasoning_tokens", READ_COUNT + COUNT_REASONING},                              \
+    {usage ".reasoning_tokens", READ_COUNT + COUNT_REASONING_ALSO},                                                   \
     {usage ".total_time", READ_SECONDS}
+/* clang-format on */
 
 enum { OWN_OBJECT };
 

@@ -1,24 +1,37 @@
-/* OpenAI's Responses, and the event streams of images and speech, which have the same make: every event says its `type`,
- * and what a `delta` is depends on it. A last event repeats the whole answer; only its usage and status are read there. */
+/* OpenAI's Responses, and the event streams of images and speech, which have the same make: every event says its
+ * `type`, and what a `delta` is depends on it. A last event repeats the whole answer; only its usage and status are
+ * read there. */
 #include "reading.h"
 
 enum { OWN_TYPE, OWN_DELTA, OWN_ITEM_TYPE, OWN_STATUS, OWN_REASON, OWN_IMAGE };
 
-enum kind { KIND_WHOLE, KIND_TEXT, KIND_REASONING, KIND_AUDIO, KIND_ITEM, KIND_IMAGE, KIND_LAST, KIND_FAILED, KIND_OTHER };
+enum kind {
+    KIND_WHOLE,
+    KIND_TEXT,
+    KIND_REASONING,
+    KIND_AUDIO,
+    KIND_ITEM,
+    KIND_IMAGE,
+    KIND_LAST,
+    KIND_FAILED,
+    KIND_OTHER
+};
 enum { PENDING_CALL = 1, PENDING_REASON = 2, PENDING_DELTA = 4, PENDING_IMAGE = 8 };
 
-#define ANSWER_PATHS(answer)                                                                                            \
-    {answer "model", READ_MODEL},                                                                                       \
-    {answer "status", READ_OWN + OWN_STATUS},                                                                           \
-    {answer "incomplete_details.reason", READ_OWN + OWN_REASON},                                                        \
-    {answer "error", READ_ERROR},                                                                                       \
-    {answer "usage", READ_USAGE},                                                                                       \
-    {answer "usage.input_tokens", READ_COUNT + COUNT_INPUT},                                                            \
-    {answer "usage.output_tokens", READ_COUNT + COUNT_OUTPUT},                                                          \
-    {answer "usage.total_tokens", READ_COUNT + COUNT_TOTAL},                                                            \
-    {answer "usage.input_tokens_details.cached_tokens", READ_COUNT + COUNT_CACHE_READ},                                 \
-    {answer "usage.input_tokens_details.cache_write_tokens", READ_COUNT + COUNT_CACHE_WRITE},                           \
+/* clang-format off */
+#define ANSWER_PATHS(answer)                                                                                          \
+    {answer "model", READ_MODEL},                                                                                     \
+    {answer "status", READ_OWN + OWN_STATUS},                                                                         \
+    {answer "incomplete_details.reason", READ_OWN + OWN_REASON},                                                      \
+    {answer "error", READ_ERROR},                                                                                     \
+    {answer "usage", READ_USAGE},                                                                                     \
+    {answer "usage.input_tokens", READ_COUNT + COUNT_INPUT},                                                          \
+    {answer "usage.output_tokens", READ_COUNT + COUNT_OUTPUT},                                                        \
+    {answer "usage.total_tokens", READ_COUNT + COUNT_TOTAL},                                                          \
+    {answer "usage.input_tokens_details.cached_tokens", READ_COUNT + COUNT_CACHE_READ},                               \
+    {answer "usage.input_tokens_details.cache_write_tokens", READ_COUNT + COUNT_CACHE_WRITE},                         \
     {answer "usage.output_tokens_details.reasoning_tokens", READ_COUNT + COUNT_REASONING}
+/* clang-format on */
 
 static const struct json_path paths[] = {
     {"type", READ_OWN + OWN_TYPE},
@@ -56,7 +69,9 @@ static const struct {
     {"transcript.text.done", KIND_LAST},
 };
 
-static bool contains(struct slice s, const char *part) { return memmem(s.p, s.n, part, strlen(part)) != NULL; }
+static bool contains(struct slice s, const char *part) {
+    return memmem(s.p, s.n, part, strlen(part)) != NULL;
+}
 
 static enum kind kind_of(struct slice type) {
     static const struct slice delta = SLICE_INIT(".delta");
@@ -78,7 +93,9 @@ static void status_note(struct reading *r, const struct json_value *v) {
 static void value(struct reading *r, int own, const struct json_value *v) {
     if (v->type != JSON_STRING || v->length == 0) return;
     switch (own) {
-    case OWN_TYPE: r->event.kind = (uint8_t)kind_of(v->text); break;
+    case OWN_TYPE:
+        r->event.kind = (uint8_t)kind_of(v->text);
+        break;
     case OWN_DELTA:
         r->event.own |= PENDING_DELTA;
         r->event.own_bytes += value_text_bytes(v);
@@ -86,12 +103,16 @@ static void value(struct reading *r, int own, const struct json_value *v) {
     case OWN_ITEM_TYPE:
         if (value_is(v, "function_call") || value_is(v, "custom_tool_call")) r->event.own |= PENDING_CALL;
         break;
-    case OWN_STATUS: status_note(r, v); break;
+    case OWN_STATUS:
+        status_note(r, v);
+        break;
     case OWN_REASON:
         reading_finish_note(r, v);
         r->event.own |= PENDING_REASON;
         break;
-    default: r->event.own |= PENDING_IMAGE; break;
+    default:
+        r->event.own |= PENDING_IMAGE;
+        break;
     }
 }
 
@@ -104,15 +125,30 @@ static void delta_settle(struct reading *r, uint32_t mark, uint64_t *bytes) {
 static void event(struct reading *r) {
     struct event *e = &r->event;
     switch (e->kind) {
-    case KIND_TEXT: delta_settle(r, MARK_VISIBLE, &e->text_bytes); break;
-    case KIND_REASONING: delta_settle(r, MARK_REASONING, &e->reasoning_bytes[0]); break;
-    case KIND_AUDIO: delta_settle(r, MARK_VISIBLE, NULL); break;
-    case KIND_ITEM: e->marks |= e->own & PENDING_CALL ? MARK_VISIBLE : 0; break;
-    case KIND_IMAGE: e->marks |= e->own & PENDING_IMAGE ? MARK_VISIBLE : 0; break;
-    case KIND_FAILED: e->marks |= MARK_ERROR; /* fall through */
-    case KIND_LAST: e->marks |= MARK_END; /* fall through */
-    case KIND_WHOLE: reading_finish_commit(r, 0); break;
-    default: break;
+    case KIND_TEXT:
+        delta_settle(r, MARK_VISIBLE, &e->text_bytes);
+        break;
+    case KIND_REASONING:
+        delta_settle(r, MARK_REASONING, &e->reasoning_bytes[0]);
+        break;
+    case KIND_AUDIO:
+        delta_settle(r, MARK_VISIBLE, NULL);
+        break;
+    case KIND_ITEM:
+        e->marks |= e->own & PENDING_CALL ? MARK_VISIBLE : 0;
+        break;
+    case KIND_IMAGE:
+        e->marks |= e->own & PENDING_IMAGE ? MARK_VISIBLE : 0;
+        break;
+    case KIND_FAILED:
+        e->marks |= MARK_ERROR; /* fall through */
+    case KIND_LAST:
+        e->marks |= MARK_END; /* fall through */
+    case KIND_WHOLE:
+        reading_finish_commit(r, 0);
+        break;
+    default:
+        break;
     }
 }
 

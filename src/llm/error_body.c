@@ -1,6 +1,6 @@
-/* Errors of weir's own, written as the caller's SDK expects them: by its dialect for a body, and by what it is in the middle
- * of reading for the end of a stream. The failure's name is always in the body, so that a program can tell weir's errors
- * from a provider's. Says nothing that is not in the failure table or in `detail`. */
+/* Errors of weir's own, written as the caller's SDK expects them: by its dialect for a body, and by what it is in the
+ * middle of reading for the end of a stream. The failure's name is always in the body, so that a program can tell
+ * weir's errors from a provider's. Says nothing that is not in the failure table or in `detail`. */
 #include "llm/error_body.h"
 
 #include <assert.h>
@@ -141,7 +141,9 @@ void error_event_write(struct buf *out, enum dialect dialect, enum operation ope
     struct slice nothing = {0};
     struct fault e = fault_of(failure, status < 400 ? 502 : status, nothing, nothing);
     switch (shape) {
-    case ANSWER_SSE: event_write(out, dialect, operation, &e, anything_sent); break;
+    case ANSWER_SSE:
+        event_write(out, dialect, operation, &e, anything_sent);
+        break;
     case ANSWER_JSON_ARRAY:
         buf_append_text(out, anything_sent ? ",\r\n" : "[");
         gemini_write(out, &e);
@@ -152,6 +154,7 @@ void error_event_write(struct buf *out, enum dialect dialect, enum operation ope
         buf_append_text(out, "}\n");
         break;
     case ANSWER_JSON:
-    case ANSWER_OPAQUE: break; /* nothing that is added would be read: cutting the connection says it */
+    case ANSWER_OPAQUE:
+        break; /* nothing that is added would be read: cutting the connection says it */
     }
 }

@@ -1,7 +1,7 @@
-/* The observer: finds out how an answer's body is framed, hands the JSON in it to the scanner without keeping a byte, and
- * leaves the meaning to the reading (reading.c) and its dialect tables. The hard part is that any call may end anywhere:
- * in a UTF-8 sequence, between CR and LF, within `[DONE]`. Changes nothing and never fails: what it cannot read it
- * passes over. */
+/* The observer: finds out how an answer's body is framed, hands the JSON in it to the scanner without keeping a byte,
+ * and leaves the meaning to the reading (reading.c) and its dialect tables. The hard part is that any call may end
+ * anywhere: in a UTF-8 sequence, between CR and LF, within `[DONE]`. Changes nothing and never fails: what it cannot
+ * read it passes over. */
 #include <assert.h>
 #include <pthread.h>
 
@@ -20,26 +20,29 @@ struct observer {
     enum answer_shape shape;
     enum json_state json;
     bool stream, shape_known, body_seen, ended;
-    bool data_open;              /* the current event or line has begun */
-    uint8_t done_matched;        /* of done_text; above its length: it is something else */
+    bool data_open;                    /* the current event or line has begun */
+    uint8_t done_matched;              /* of done_text; above its length: it is something else */
     uint8_t name_matched, name_length; /* of the event's name, against error_name */
 };
 
-/* Compiled tables, one per row of `tables`: made once, shared by all threads. */
-static const struct dialect_table *const tables[] = {&openai_table, &responses_table,    &anthropic_table, &gemini_table,
-                                                     &ollama_table, &gemini_array_table, &plain_table};
-enum { TABLE_COUNT = sizeof tables / sizeof *tables };
-static struct json_paths *compiled[TABLE_COUNT];
+/* The tables, compiled once and shared by all threads. */
+static struct {
+    const struct dialect_table *table;
+    struct json_paths *paths;
+} compiled[] = {{&openai_table}, {&responses_table},    {&anthropic_table}, {&gemini_table},
+                {&ollama_table}, {&gemini_array_table}, {&plain_table}};
+enum { TABLE_COUNT = sizeof compiled / sizeof *compiled };
 static pthread_once_t compile_once = PTHREAD_ONCE_INIT;
 
 static void tables_compile(void) {
-    for (size_t i = 0; i < TABLE_COUNT; i++) compiled[i] = json_paths_new(tables[i]->paths, tables[i]->path_count);
+    for (size_t i = 0; i < TABLE_COUNT; i++)
+        compiled[i].paths = json_paths_new(compiled[i].table->paths, compiled[i].table->path_count);
 }
 
-static const struct json_paths *compiled_for(const struct dialect_table *table) {
+static const struct json_paths *paths_of(const struct dialect_table *table) {
     size_t i = 0;
-    while (tables[i] != table) i++;
-    return compiled[i];
+    while (compiled[i].table != table) i++;
+    return compiled[i].paths;
 }
 
 static const struct dialect_table *table_for(enum dialect dialect, enum operation operation, enum answer_shape shape) {
@@ -64,7 +67,7 @@ static enum answer_shape shape_by_type(struct slice content_type) {
                  {"application/x-ndjson", ANSWER_NDJSON},
                  {"application/ndjson", ANSWER_NDJSON},
                  {"application/jsonl", ANSWER_NDJSON},
-                 {"application/x-jsonlines", ANSWER_NDJSON},
+                 {"application/x-jsonl", ANSWER_NDJSON},
                  {"audio/", ANSWER_OPAQUE},
                  {"image/", ANSWER_OPAQUE},
                  {"video/", ANSWER_OPAQUE},
@@ -74,8 +77,8 @@ static enum answer_shape shape_by_type(struct slice content_type) {
     return ANSWER_JSON;
 }
 
-/* The first byte that is no white space overrules what the head promised: a stream may be answered with an error object,
- * and servers name their types carelessly. */
+/* The first byte that is no white space overrules what the head promised: a stream may be answered with an error
+ * object, and servers name their types carelessly. */
 static enum answer_shape shape_by_byte(const struct observer *o, unsigned char first) {
     if (first == '{') return o->shape == ANSWER_NDJSON ? ANSWER_NDJSON : ANSWER_JSON;
     if (first == '[') return o->dialect == DIALECT_GEMINI ? ANSWER_JSON_ARRAY : ANSWER_JSON;
@@ -94,11 +97,13 @@ static void shape_settle(struct observer *o, enum answer_shape shape) {
     o->shape_known = true;
     o->reading.table = table_for(o->dialect, o->operation, shape);
     o->reading.events = shape == ANSWER_SSE || shape == ANSWER_JSON_ARRAY || shape == ANSWER_NDJSON;
-    o->scan.paths = compiled_for(o->reading.table);
+    o->scan.paths = paths_of(o->reading.table);
     json_begin(o);
 }
 
-size_t observer_bytes(void) { return sizeof(struct observer); }
+size_t observer_bytes(void) {
+    return sizeof(struct observer);
+}
 
 struct observer *observer_init(void *memory, enum dialect dialect, enum operation operation, bool stream,
                                struct slice content_type, unsigned status) {
@@ -117,8 +122,10 @@ struct observer *observer_init(void *memory, enum dialect dialect, enum operatio
 
 static void done_match(struct observer *o, struct slice text) {
     for (size_t i = 0; i < text.n && o->done_matched < done_text.n; i++) {
-        if (text.p[i] == done_text.p[o->done_matched]) o->done_matched++;
-        else if (o->done_matched > 0 || (text.p[i] != ' ' && text.p[i] != '\t')) o->done_matched = UINT8_MAX;
+        if (text.p[i] == done_text.p[o->done_matched])
+            o->done_matched++;
+        else if (o->done_matched > 0 || (text.p[i] != ' ' && text.p[i] != '\t'))
+            o->done_matched = UINT8_MAX;
     }
 }
 
@@ -206,16 +213,18 @@ static size_t shape_find(struct observer *o, const char *p, size_t n) {
 
 size_t observer_take(struct observer *o, const char *p, size_t n, uint64_t wake_ns, bool *ended,
                      enum event_verdict *verdict) {
-    assert(!o->ended);
     *ended = false;
     *verdict = EVENT_PASS;
+    if (o->ended) return n;
     o->reading.wake_ns = wake_ns;
     size_t skipped = o->shape_known ? 0 : shape_find(o, p, n);
     if (skipped == n) return n;
     o->body_seen = true;
     if (o->shape == ANSWER_SSE) return skipped + events_take(o, p + skipped, n - skipped, ended, verdict);
-    if (o->shape == ANSWER_NDJSON) lines_take(o, p + skipped, n - skipped);
-    else if (o->shape != ANSWER_OPAQUE && o->json != JSON_BAD) o->json = json_scan_feed(&o->scan, p + skipped, n - skipped);
+    if (o->shape == ANSWER_NDJSON)
+        lines_take(o, p + skipped, n - skipped);
+    else if (o->shape != ANSWER_OPAQUE && o->json != JSON_BAD)
+        o->json = json_scan_feed(&o->scan, p + skipped, n - skipped);
     return n;
 }
 
@@ -244,9 +253,13 @@ void observer_end(struct observer *o, uint64_t wake_ns) {
     if (nothing_recognised(o)) o->reading.seen.terminated = true;
 }
 
-const struct observation *observer_seen(const struct observer *o) { return &o->reading.seen; }
+const struct observation *observer_seen(const struct observer *o) {
+    return &o->reading.seen;
+}
 
-enum answer_shape observer_shape(const struct observer *o) { return o->shape; }
+enum answer_shape observer_shape(const struct observer *o) {
+    return o->shape;
+}
 
 bool observer_started(const struct observer *o) {
     return o->reading.events ? o->reading.seen.first_token_ns != 0 : o->body_seen;

@@ -1,6 +1,7 @@
-/* Prices and what an exchange cost. The hard part is being exact: a price in dollars per million tokens, times a million,
- * is a whole number of pico-dollars a token for every price with at most six decimals, and all sums are integers from
- * there on. Which tier holds is decided once for the whole request, on all input tokens, as providers bill it.
+/* Prices and what an exchange cost. The hard part is being exact: a price in dollars per million tokens, times a
+ * million, is a whole number of pico-dollars a token for every price with at most six decimals, and all sums are
+ * integers from there on. Which tier holds is decided once for the whole request, on all input tokens, as providers
+ * bill it.
  *
  * It knows nothing of batch, priority or tool fees: weir sees no bill, only tokens. */
 #include "llm/price.h"
@@ -15,19 +16,23 @@
 #include "price_table.h"
 
 #define TIERS_MAX 4
-#define UNITS_PER_DOLLAR 1000000  /* pico-dollars a token for a dollar per million tokens */
-#define DOLLARS_MAX 1000000.0     /* per million tokens; more is a mistake in the file */
+#define UNITS_PER_DOLLAR 1000000 /* pico-dollars a token for a dollar per million tokens */
+#define DOLLARS_MAX 1000000.0    /* per million tokens; more is a mistake in the file */
 
 enum rate { RATE_INPUT, RATE_OUTPUT, RATE_CACHE_READ, RATE_CACHE_WRITE, RATE_CACHE_WRITE_1H, RATE_REASONING, RATES };
 #define NO_RATE (-1)
 
 static const char *const rate_names[RATES] = {
-    [RATE_INPUT] = "input", [RATE_OUTPUT] = "output", [RATE_CACHE_READ] = "cache_read",
-    [RATE_CACHE_WRITE] = "cache_write", [RATE_CACHE_WRITE_1H] = "cache_write_1h", [RATE_REASONING] = "reasoning_output",
+    [RATE_INPUT] = "input",
+    [RATE_OUTPUT] = "output",
+    [RATE_CACHE_READ] = "cache_read",
+    [RATE_CACHE_WRITE] = "cache_write",
+    [RATE_CACHE_WRITE_1H] = "cache_write_1h",
+    [RATE_REASONING] = "reasoning_output",
 };
 
 struct tier {
-    uint64_t from; /* the least total of input tokens that is billed so; 0 for the base */
+    uint64_t from;        /* the least total of input tokens that is billed so; 0 for the base */
     int64_t rates[RATES]; /* pico-dollars a token */
 };
 
@@ -69,15 +74,16 @@ static bool read_rate(const json_t *value, int64_t *rate, const char **problem) 
 static bool read_rates(const json_t *object, int64_t rates[RATES], const struct complaint *c) {
     const char *problem;
     for (int i = 0; i < RATES; i++)
-        if (!read_rate(json_object_get(object, rate_names[i]), &rates[i], &problem)) return complain(c, rate_names[i], problem);
+        if (!read_rate(json_object_get(object, rate_names[i]), &rates[i], &problem))
+            return complain(c, rate_names[i], problem);
     if (rates[RATE_INPUT] == NO_RATE) return complain(c, "input", "missing");
     if (rates[RATE_OUTPUT] == NO_RATE) return complain(c, "output", "missing");
     return true;
 }
 
-/* Fills in what a row leaves open; a tier first takes the base's own cache prices. */
+/* Fills in what a row leaves open; a tier takes the base's own cache prices where it has none. */
 static void derive_rates(int64_t rates[RATES], const int64_t *base, bool anthropic) {
-    for (int i = RATE_CACHE_READ; base != NULL && i <= RATE_CACHE_WRITE_1H; i++)
+    for (int i = RATE_CACHE_READ; base != NULL && i <= RATE_CACHE_WRITE; i++)
         if (rates[i] == NO_RATE) rates[i] = base[i];
     if (rates[RATE_CACHE_READ] == NO_RATE) rates[RATE_CACHE_READ] = rates[RATE_INPUT];
     if (rates[RATE_CACHE_WRITE] == NO_RATE) rates[RATE_CACHE_WRITE] = rates[RATE_INPUT];
@@ -95,7 +101,8 @@ static int by_threshold(const void *a, const void *b) {
 static bool read_tiers(const json_t *list, struct price *p, const struct complaint *c) {
     bool at_threshold = strcmp(p->provider, "xai") == 0;
     if (list == NULL || json_is_null(list)) return true;
-    if (!json_is_array(list) || json_array_size(list) > TIERS_MAX) return complain(c, "tiers", "not a list of at most 4");
+    if (!json_is_array(list) || json_array_size(list) > TIERS_MAX)
+        return complain(c, "tiers", "not a list of at most 4");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i), *above = json_object_get(item, "above_input_tokens");
         struct tier *tier = &p->tiers[p->tier_count];
@@ -190,7 +197,9 @@ void price_table_free(struct price_table *t) {
     mem_free(t);
 }
 
-size_t price_count(const struct price_table *t) { return t->count; }
+size_t price_count(const struct price_table *t) {
+    return t->count;
+}
 
 static bool same_price(const struct price *a, const struct price *b) {
     if (a->tier_count != b->tier_count) return false;
@@ -206,8 +215,10 @@ static const struct price *rows_of(const struct price_table *t, struct slice mod
     size_t low = 0, high = t->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_text(slice_of(t->rows[middle].model), model) < 0) low = middle + 1;
-        else high = middle;
+        if (compare_text(slice_of(t->rows[middle].model), model) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     *first = t->rows + low;
     while (high < t->count && slice_equal(slice_of(t->rows[high].model), model)) high++;
@@ -257,7 +268,9 @@ const struct price *price_find(const struct price_table *t, struct slice provide
     return p != NULL ? p : find_anywhere(t, bare);
 }
 
-static uint64_t at_most(uint64_t value, uint64_t limit) { return value < limit ? value : limit; }
+static uint64_t at_most(uint64_t value, uint64_t limit) {
+    return value < limit ? value : limit;
+}
 
 int64_t price_cost(const struct price *p, const struct usage *u) {
     const struct tier *tier = &p->tiers[p->tier_count - 1];
@@ -267,7 +280,7 @@ int64_t price_cost(const struct price *p, const struct usage *u) {
     uint64_t hour = at_most(u->cache_write_1h, written), reasoning = at_most(u->reasoning, u->output);
     const uint64_t tokens[RATES] = {
         [RATE_INPUT] = u->input - read - written, [RATE_OUTPUT] = u->output - reasoning, [RATE_CACHE_READ] = read,
-        [RATE_CACHE_WRITE] = written - hour, [RATE_CACHE_WRITE_1H] = hour, [RATE_REASONING] = reasoning,
+        [RATE_CACHE_WRITE] = written - hour,      [RATE_CACHE_WRITE_1H] = hour,          [RATE_REASONING] = reasoning,
     };
     unsigned __int128 sum = 0;
     for (int i = 0; i < RATES; i++) sum += (unsigned __int128)tokens[i] * (uint64_t)tier->rates[i];

@@ -1,6 +1,6 @@
-/* The reading: turns the values a JSON scan reports into an observation, by the actions of the dialect's table. The hard
- * part is what counts when: effects on times and chunks wait for the event's end, because only then is it known to be
- * one well-formed event. Knows nothing about framing (observe.c) nor about what counts mean (counts.c). */
+/* The reading: turns the values a JSON scan reports into an observation, by the actions of the dialect's table. The
+ * hard part is what counts when: effects on times and chunks wait for the event's end, because only then is it known to
+ * be one well-formed event. Knows nothing about framing (observe.c) nor about what counts mean (counts.c). */
 #include "reading.h"
 
 #include <assert.h>
@@ -8,6 +8,7 @@
 #include "base/clock.h"
 
 #define CHOICE_LAST 63u
+#define SUMMED_COUNTS (UINT32_MAX << COUNT_SUM_INPUT)
 
 bool value_is(const struct json_value *v, const char *text) {
     return v->type == JSON_STRING && !v->escaped && slice_equal(v->text, slice_of(text));
@@ -37,10 +38,14 @@ static bool value_empty(const struct json_value *v) {
     switch (v->type) {
     case JSON_STRING:
     case JSON_OBJECT:
-    case JSON_ARRAY: return v->length == 0;
+    case JSON_ARRAY:
+        return v->length == 0;
     case JSON_NUMBER:
-    case JSON_TRUE: return false;
-    default: return true;
+        return slice_equal(v->text, SLICE("0"));
+    case JSON_TRUE:
+        return false;
+    default:
+        return true;
     }
 }
 
@@ -92,8 +97,9 @@ static void choice_end(struct reading *r, const struct json_value *v) {
 
 static void count_note(struct reading *r, enum count slot, const struct json_value *v) {
     uint32_t value, bit = UINT32_C(1) << slot;
+    assert(slot < COUNT_SLOTS);
     if (v->type != JSON_NUMBER || !json_number_u32(v->text, &value)) return;
-    if (slot >= COUNT_SUM_INPUT && (r->event.fresh & bit)) {
+    if (r->event.fresh & bit & SUMMED_COUNTS) {
         uint32_t sum;
         value = __builtin_add_overflow(r->counts.value[slot], value, &sum) ? UINT32_MAX : sum;
     }
@@ -161,49 +167,91 @@ static void choices_end(struct reading *r, const struct json_value *v) {
 
 static void rare_value(struct reading *r, const struct json_value *v) {
     switch (v->id) {
-    case READ_MODEL_CHANGED: model_note(r, v, true); break;
-    case READ_SIGN: r->event.marks |= value_empty(v) ? 0 : MARK_VISIBLE; break;
-    case READ_THING: thing_note(r, v); break;
-    case READ_REASONING_SIGN: r->event.marks |= value_empty(v) ? 0 : MARK_REASONING; break;
+    case READ_MODEL_CHANGED:
+        model_note(r, v, true);
+        break;
+    case READ_SIGN:
+        r->event.marks |= value_empty(v) ? 0 : MARK_VISIBLE;
+        break;
+    case READ_THING:
+        thing_note(r, v);
+        break;
+    case READ_REASONING_SIGN:
+        r->event.marks |= value_empty(v) ? 0 : MARK_REASONING;
+        break;
     case READ_FINISH_WHOLE:
         reading_finish_note(r, v);
         reading_finish_commit(r, 0);
         break;
-    case READ_DONE: r->event.marks |= v->type == JSON_TRUE ? MARK_END : 0; break;
-    case READ_SECONDS: r->seen.provider_ns = number_ns(v, NS_PER_S); break;
-    case READ_NANOSECONDS: r->seen.provider_ns = number_ns(v, 1); break;
-    case READ_PROMPT_MS: r->prompt_ns = number_ns(v, NS_PER_MS); break;
-    case READ_PREDICTED_MS: r->predicted_ns = number_ns(v, NS_PER_MS); break;
+    case READ_DONE:
+        r->event.marks |= v->type == JSON_TRUE ? MARK_END : 0;
+        break;
+    case READ_SECONDS:
+        r->seen.provider_ns = number_ns(v, NS_PER_S);
+        break;
+    case READ_NANOSECONDS:
+        r->seen.provider_ns = number_ns(v, 1);
+        break;
+    case READ_PROMPT_MS:
+        r->prompt_ns = number_ns(v, NS_PER_MS);
+        break;
+    case READ_PREDICTED_MS:
+        r->predicted_ns = number_ns(v, NS_PER_MS);
+        break;
     case READ_ELEMENT:
         reading_event_end(r);
         reading_event_begin(r);
         break;
-    default: assert(!"an action without code");
+    default:
+        assert(!"an action without code");
     }
 }
 
 void reading_value(void *context, const struct json_value *v) {
     struct reading *r = context;
     switch (v->id) {
-    case READ_MODEL: model_note(r, v, false); break;
-    case READ_TEXT: text_note(r, v); break;
+    case READ_MODEL:
+        model_note(r, v, false);
+        break;
+    case READ_TEXT:
+        text_note(r, v);
+        break;
     case READ_REASONING:
     case READ_REASONING_SECOND:
-    case READ_REASONING_THIRD: reasoning_note(r, v, v->id - READ_REASONING); break;
-    case READ_INDEX: index_note(r, v); break;
-    case READ_FINISH: reading_finish_note(r, v); break;
-    case READ_CHOICE: choice_end(r, v); break;
-    case READ_CHOICES: choices_end(r, v); break;
-    case READ_ERROR: r->event.marks |= value_empty(v) ? 0 : MARK_ERROR; break;
-    case READ_USAGE: usage_end(r, v); break;
+    case READ_REASONING_THIRD:
+        reasoning_note(r, v, v->id - READ_REASONING);
+        break;
+    case READ_INDEX:
+        index_note(r, v);
+        break;
+    case READ_FINISH:
+        reading_finish_note(r, v);
+        break;
+    case READ_CHOICE:
+        choice_end(r, v);
+        break;
+    case READ_CHOICES:
+        choices_end(r, v);
+        break;
+    case READ_ERROR:
+        r->event.marks |= value_empty(v) ? 0 : MARK_ERROR;
+        break;
+    case READ_USAGE:
+        usage_end(r, v);
+        break;
     default:
-        if (v->id >= READ_OWN) r->table->value(r, v->id - READ_OWN, v);
-        else if (v->id >= READ_COUNT) count_note(r, (enum count)(v->id - READ_COUNT), v);
-        else rare_value(r, v);
+        if (v->id >= READ_OWN)
+            r->table->value(r, v->id - READ_OWN, v);
+        else if (v->id >= READ_COUNT)
+            count_note(r, (enum count)(v->id - READ_COUNT), v);
+        else
+            rare_value(r, v);
     }
 }
 
-void reading_event_begin(struct reading *r) { r->event = (struct event){0}; }
+void reading_event_begin(struct reading *r) {
+    r->event = (struct event){0};
+}
 
 static void token_note(struct reading *r, uint32_t marks) {
     struct observation *seen = &r->seen;

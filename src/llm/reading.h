@@ -48,21 +48,21 @@ enum read_action {
     READ_REASONING,        /* reasoning text; a provider may send the same under several names: */
     READ_REASONING_SECOND, /* the longest of the three counts */
     READ_REASONING_THIRD,
-    READ_REASONING_SIGN,   /* encrypted reasoning */
-    READ_INDEX,            /* of the choice being read */
-    READ_FINISH,           /* of the choice being read */
-    READ_CHOICE,           /* the end of a choice */
-    READ_CHOICES,          /* the end of the list of choices */
-    READ_FINISH_WHOLE,     /* the finish of a dialect without choices */
-    READ_ERROR,            /* anything but null, false, "" and {} */
-    READ_USAGE,            /* the end of the object with the counts */
-    READ_DONE,             /* true: the terminator */
-    READ_SECONDS,          /* the provider's own time */
+    READ_REASONING_SIGN, /* encrypted reasoning */
+    READ_INDEX,          /* of the choice being read */
+    READ_FINISH,         /* of the choice being read */
+    READ_CHOICE,         /* the end of a choice */
+    READ_CHOICES,        /* the end of the list of choices */
+    READ_FINISH_WHOLE,   /* the finish of a dialect without choices */
+    READ_ERROR,          /* anything but null, false, 0, "" and {} */
+    READ_USAGE,          /* the end of the object with the counts */
+    READ_DONE,           /* true: the terminator */
+    READ_SECONDS,        /* the provider's own time */
     READ_NANOSECONDS,
-    READ_PROMPT_MS,        /* … in two parts */
+    READ_PROMPT_MS, /* … in two parts */
     READ_PREDICTED_MS,
-    READ_ELEMENT,          /* the end of an event that is an element of an array */
-    READ_COUNT,            /* READ_COUNT + enum count */
+    READ_ELEMENT,                        /* the end of an event that is an element of an array */
+    READ_COUNT,                          /* READ_COUNT + enum count */
     READ_OWN = READ_COUNT + COUNT_SLOTS, /* READ_OWN + n: the dialect's value() */
 };
 
@@ -78,10 +78,10 @@ enum {
     MARK_INDEX = 256,
 };
 
-struct event { /* what was found in the event being read; cleared at its start */
+struct event {             /* what was found in the event being read; cleared at its start */
     uint32_t marks, fresh; /* fresh: counts that came in this event */
     uint32_t index;
-    uint8_t kind, own;     /* the dialect's */
+    uint8_t kind, own; /* the dialect's */
     uint8_t finish_length;
     uint64_t own_bytes;
     uint64_t text_bytes, reasoning_bytes[3];
@@ -95,8 +95,8 @@ struct dialect_table {
     bool counts_replace; /* a usage object replaces the earlier one whole */
     bool done_text;      /* data: [DONE] is the terminator */
     void (*value)(struct reading *r, int own, const struct json_value *v);
-    void (*event)(struct reading *r);                                     /* before the verdict; or NULL */
-    enum event_verdict (*verdict)(const struct reading *r);               /* of an event without token, error, end; or NULL */
+    void (*event)(struct reading *r);                       /* before the verdict; or NULL */
+    enum event_verdict (*verdict)(const struct reading *r); /* of an event without token, error, end; or NULL */
 };
 
 extern const struct dialect_table openai_table, responses_table, anthropic_table, gemini_table, gemini_array_table,
@@ -109,8 +109,8 @@ struct reading {
     uint64_t wake_ns;
     uint64_t choices_seen, choices_finished; /* bit per choice, the last one for all above */
     uint64_t prompt_ns, predicted_ns;
-    bool events;         /* an event stream: times and chunks mean something */
-    bool succeeded;      /* the status was 2xx: an error in the body is news */
+    bool events;    /* an event stream: times and chunks mean something */
+    bool succeeded; /* the status was 2xx: an error in the body is news */
     bool reasoning_sent;
     struct event event;
     char finish[OBSERVED_FINISH_BYTES]; /* of the choice being read */
@@ -124,7 +124,7 @@ enum event_verdict reading_event_end(struct reading *r);
 void reading_end(struct reading *r, bool complete);
 
 /* For the dialects' own functions. */
-bool value_is(const struct json_value *v, const char *text);   /* an unescaped string, equal */
-uint64_t value_text_bytes(const struct json_value *v);         /* unescaped length of a string, exact up to the capture */
+bool value_is(const struct json_value *v, const char *text); /* an unescaped string, equal */
+uint64_t value_text_bytes(const struct json_value *v);       /* unescaped length of a string, exact up to the capture */
 void reading_finish_note(struct reading *r, const struct json_value *v); /* into r->finish */
 void reading_finish_commit(struct reading *r, uint32_t choice);

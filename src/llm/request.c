@@ -10,7 +10,15 @@
 
 #include "base/json_text.h"
 
-enum found { FOUND_MODEL, FOUND_STREAM, FOUND_OPTIONS, FOUND_INCLUDE_USAGE, FOUND_MAX_TOKENS, FOUND_CHOICES, FOUND_CONFIG };
+enum found {
+    FOUND_MODEL,
+    FOUND_STREAM,
+    FOUND_OPTIONS,
+    FOUND_INCLUDE_USAGE,
+    FOUND_MAX_TOKENS,
+    FOUND_CHOICES,
+    FOUND_CONFIG
+};
 
 static const struct json_path chat_paths[] = {
     {"model", FOUND_MODEL},
@@ -28,7 +36,8 @@ static const struct json_path plain_paths[] = {
     {"max_output_tokens", FOUND_MAX_TOKENS},
     {"n", FOUND_CHOICES},
 };
-static const struct json_path gemini_paths[] = { /* both spellings are JSON for the same protocol buffer */
+static const struct json_path gemini_paths[] = {
+    /* both spellings are JSON for the same protocol buffer */
     {"generationConfig", FOUND_CONFIG},
     {"generationConfig.maxOutputTokens", FOUND_MAX_TOKENS},
     {"generationConfig.max_output_tokens", FOUND_MAX_TOKENS},
@@ -66,8 +75,10 @@ static void model_found(struct request_facts *f, const struct json_value *v) {
     }
     size_t n = 0;
     bool whole = v->length == v->text.n && json_unescape(v->text, f->model, sizeof f->model, &n);
-    if (!whole) f->failure = FAILURE_BAD_JSON;
-    else f->model_length = (unsigned)n;
+    if (!whole)
+        f->failure = FAILURE_BAD_JSON;
+    else
+        f->model_length = (unsigned)n;
 }
 
 static void larger_number(const struct json_value *v, uint32_t *largest) {
@@ -83,7 +94,9 @@ static void value_found(void *context, const struct json_value *v) {
         return;
     }
     switch ((enum found)v->id) {
-    case FOUND_MODEL: model_found(f, v); break;
+    case FOUND_MODEL:
+        model_found(f, v);
+        break;
     case FOUND_STREAM:
         f->stream_seen = true;
         f->stream = v->type == JSON_TRUE;
@@ -99,9 +112,14 @@ static void value_found(void *context, const struct json_value *v) {
         f->include_usage_begin = v->begin;
         f->include_usage_end = v->end;
         break;
-    case FOUND_MAX_TOKENS: larger_number(v, &f->max_tokens); break;
-    case FOUND_CHOICES: larger_number(v, &f->choices); break;
-    case FOUND_CONFIG: break; /* looked at only for being there twice */
+    case FOUND_MAX_TOKENS:
+        larger_number(v, &f->max_tokens);
+        break;
+    case FOUND_CHOICES:
+        larger_number(v, &f->choices);
+        break;
+    case FOUND_CONFIG:
+        break; /* looked at only for being there twice */
     }
 }
 
@@ -145,10 +163,16 @@ bool request_inject_usage(const struct request_facts *f, struct splice *edits, s
     assert(f->failure == FAILURE_NONE && f->model_seen);
     uint64_t options_bytes = f->options_end - f->options_begin;
     switch (f->options_type) {
-    case JSON_NONE: splice_add(edits, f->model_end, 0, SLICE(",\"stream_options\":{\"include_usage\":true}")); return true;
-    case JSON_NULL: splice_add(edits, f->options_begin, options_bytes, SLICE("{\"include_usage\":true}")); return true;
-    case JSON_OBJECT: break;
-    default: return false;
+    case JSON_NONE:
+        splice_add(edits, f->model_end, 0, SLICE(",\"stream_options\":{\"include_usage\":true}"));
+        return true;
+    case JSON_NULL:
+        splice_add(edits, f->options_begin, options_bytes, SLICE("{\"include_usage\":true}"));
+        return true;
+    case JSON_OBJECT:
+        break;
+    default:
+        return false;
     }
     switch (f->include_usage) {
     case JSON_NONE:
@@ -159,11 +183,13 @@ bool request_inject_usage(const struct request_facts *f, struct splice *edits, s
     case JSON_NULL:
         splice_add(edits, f->include_usage_begin, f->include_usage_end - f->include_usage_begin, SLICE("true"));
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
-void request_replace_model(const struct request_facts *f, struct slice model, struct splice *edits, struct arena *arena) {
+void request_replace_model(const struct request_facts *f, struct slice model, struct splice *edits,
+                           struct arena *arena) {
     assert(f->failure == FAILURE_NONE && f->model_seen);
     struct buf text = {0};
     json_text_string(&text, model);

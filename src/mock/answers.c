@@ -13,10 +13,16 @@ enum { WORDS = sizeof words / sizeof words[0], WORDS_UTF8 = sizeof words_utf8 / 
 const char *const tool_argument_parts[TOOL_ARGUMENT_PARTS] = {"{\\\"city\\\"", ": \\\"Basel\\\"", ", \\\"days\\\"", ": 3}"};
 const char tool_arguments[] = "{\"city\": \"Basel\", \"days\": 3}";
 
+enum { TOKENS_MAX = 100000, TOKEN_BYTES_MAX = 1 << 20 }; /* a plan holds the whole answer */
+
+static uint32_t tokens_of(const struct build *b, enum mock_knob k) {
+    return knob(b, k) < TOKENS_MAX ? (uint32_t)knob(b, k) : TOKENS_MAX;
+}
+
 struct counts answer_counts(const struct build *b) {
     const struct request_facts *f = &b->request->facts;
-    struct counts n = {.input = (uint32_t)knob(b, MOCK_INPUT_TOKENS), .visible = (uint32_t)knob(b, MOCK_TOKENS),
-                       .reasoning = (uint32_t)knob(b, MOCK_REASONING_TOKENS)};
+    struct counts n = {.input = (uint32_t)knob(b, MOCK_INPUT_TOKENS), .visible = tokens_of(b, MOCK_TOKENS),
+                       .reasoning = tokens_of(b, MOCK_REASONING_TOKENS)};
     n.tool = knob(b, MOCK_TOOLS) && f->has_tools && f->tool[0];
     if (n.tool) n.visible = TOOL_ARGUMENT_PARTS;
     n.cut = f->max_tokens && n.visible > f->max_tokens;
@@ -37,7 +43,7 @@ const char *answer_model(const struct build *b) {
 const char *answer_tool(const struct build *b) { return b->request->facts.tool; }
 
 static void put_token(const struct build *b, struct buf *out, uint32_t index) {
-    uint64_t bytes = knob(b, MOCK_TOKEN_BYTES);
+    uint64_t bytes = knob(b, MOCK_TOKEN_BYTES) < TOKEN_BYTES_MAX ? knob(b, MOCK_TOKEN_BYTES) : TOKEN_BYTES_MAX;
     const char *word = knob(b, MOCK_UTF8) ? words_utf8[index % WORDS_UTF8] : words[index % WORDS];
     size_t n = strlen(word);
     if (bytes && !knob(b, MOCK_UTF8) && n > bytes) n = bytes;
@@ -50,6 +56,7 @@ void answer_tokens(const struct build *b, struct buf *out, uint32_t first, uint3
 }
 
 void answer_text(const struct build *b, struct buf *out, const struct counts *n, size_t bytes) {
+    if (bytes > ANSWER_BYTES_MAX) bytes = ANSWER_BYTES_MAX;
     answer_tokens(b, out, 0, n->visible);
     size_t have = buf_length(out);
     while (have < bytes) {

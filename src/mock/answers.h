@@ -15,6 +15,7 @@ const char *answer_tool(const struct build *b);
 void answer_tokens(const struct build *b, struct buf *out, uint32_t first, uint32_t count);
 /* Appends the whole text, padded with words until `out` has reached `bytes`. */
 void answer_text(const struct build *b, struct buf *out, const struct counts *n, size_t bytes);
+#define ANSWER_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define TOOL_ARGUMENT_PARTS 4
 extern const char *const tool_argument_parts[TOOL_ARGUMENT_PARTS]; /* JSON text, escaped for a JSON string */
 extern const char tool_arguments[];                                /* the same as a JSON object */

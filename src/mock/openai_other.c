@@ -3,7 +3,7 @@
  * whether it arrived as it was sent. */
 #include "answers.h"
 
-enum { DIMENSIONS = 8, SPEECH_BYTES_MAX = 64 * 1024 * 1024 };
+enum { DIMENSIONS = 8 };
 
 static void finish(struct build *b, struct buf *body) {
     build_answer(b, 200, "application/json", buf_slice(body));
@@ -52,7 +52,7 @@ void openai_images(struct build *b) {
 }
 
 static void put_bytes(struct buf *out, size_t n) { /* every byte value, over and over */
-    if (n > SPEECH_BYTES_MAX) n = SPEECH_BYTES_MAX;
+    if (n > ANSWER_BYTES_MAX) n = ANSWER_BYTES_MAX;
     char *p = buf_reserve(out, n + 1);
     for (size_t i = 0; i < n; i++) p[i] = (char)(i * 7 + i / 256);
     buf_commit(out, n);

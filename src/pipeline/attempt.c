@@ -95,7 +95,7 @@ static void line_ready(struct pool_wait *w, struct upstream *u) {
 
 void attempt_begin(struct exchange *x, bool fresh_only) {
     struct attempt *a = &x->attempt;
-    uint64_t now = x->worker->loop->now_ns;
+    uint64_t now = loop_stamp(x->worker->loop); /* what came before was `admit` */
     x->attempts++;
     ledger_enter(&x->ledger, PHASE_RETRY, now);
     *a = (struct attempt){.pool = &x->worker->pools[x->target->provider->slot], .fresh_only = fresh_only, .begun_ns = now};
@@ -191,13 +191,12 @@ static enum failure connect_next(struct exchange *x) {
     if (list->count == 0) return FAILURE_DNS_FAILED;
     while (a->address_next < list->count) {
         unsigned i = a->address_next;
+        exchange_phase(x, PHASE_CONNECT, loop_stamp(x->worker->loop));
         a->up = pool_open(a->pool, (const struct sockaddr *)&list->list[i], list->lengths[i], &answer_ops, x);
         if (a->up == NULL && errno == EDQUOT) return line_join(x);
         a->address_next++;
         if (a->up == NULL && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) return FAILURE_TOO_BUSY;
-        if (a->up == NULL) continue;
-        exchange_phase(x, PHASE_CONNECT, loop_stamp(x->worker->loop));
-        return FAILURE_NONE;
+        if (a->up != NULL) return FAILURE_NONE;
     }
     return FAILURE_CONNECT_FAILED;
 }

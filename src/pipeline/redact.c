@@ -43,8 +43,10 @@ struct slice redact_take(struct redactor *r, struct slice data) {
     size_t open = 0; /* how many of the last bytes may still become part of an echo */
     for (size_t i = r->held_length; i < length; i++) {
         open = run_advance(r, r->out[i]);
-        if (open == REDACT_RUN_MIN) memset(r->out + i + 1 - open, '*', open);
-        else if (open > REDACT_RUN_MIN) r->out[i] = '*';
+        if (open < REDACT_RUN_MIN) continue;
+        /* A match that took over from a longer one may reach back beyond this call: those bytes are blank already. */
+        size_t blank = open == REDACT_RUN_MIN ? (i + 1 < open ? i + 1 : open) : 1;
+        memset(r->out + i + 1 - blank, '*', blank);
     }
     r->held_length = open < REDACT_RUN_MIN ? open : 0;
     size_t ready = length - r->held_length;

@@ -42,8 +42,9 @@ void stage_run(struct exchange *x) {
 void exchange_answered(struct exchange *x) {
     if (x->stage == STAGE_SETTLE) return;
     if (stages[x->stage].cancel != NULL) stages[x->stage].cancel(x, stage_attempt(x));
+    if (!x->attempting) exchange_phase(x, PHASE_ADMIT, x->worker->loop->now_ns); /* deciding and answering was weir's */
     x->stage = STAGE_SETTLE;
-    exchange_phase(x, PHASE_DRAIN, x->worker->loop->now_ns);
+    exchange_phase(x, PHASE_DRAIN, loop_stamp(x->worker->loop));
     stage_run(x);
 }
 

@@ -1,16 +1,18 @@
-/* Any bytes as JSON. Strict mode must accept exactly what jansson accepts and find what jansson finds; however the bytes
- * are cut, nothing may change; and where strict mode accepts, relaxed mode must find the same values.
+/* Any bytes as JSON. Strict mode must accept exactly what jansson accepts and find what jansson finds; however the
+ * bytes are cut, nothing may change; and where strict mode accepts, relaxed mode must find the same values.
  *
- * Where the two differ by intent: jansson refuses integers from 2^63, reals that overflow a double, and a NUL in a member's
- * name, and takes a bare NUL byte behind the value for the end; weir refuses nesting deeper than JSON_DEPTH_MAX. */
-/* fuzz-sources: tests/fuzz/jansson_oracle.c src/json/scan.c src/json/paths.c src/json/string_body.c src/json/number.c src/json/unescape.c src/base/buf.c src/base/mem.c src/base/slice.c */
+ * Where the two differ by intent: jansson refuses integers from 2^63, reals that overflow a double, and a NUL in a
+ * member's name, and takes a bare NUL byte behind the value for the end; weir refuses nesting deeper than
+ * JSON_DEPTH_MAX. */
+/* fuzz-sources: tests/fuzz/jansson_oracle.c src/json/[a-z]*.c src/base/buf.c src/base/mem.c src/base/slice.c */
 #include <assert.h>
 
 #include "../unit/json/scan_log.h"
 #include "jansson_oracle.h"
 
-static const struct json_path wanted[] = {{"", 0}, {"a", 1}, {"b", 2}, {"b.a", 3}, {"b[].a", 4}, {"b[]", 5}, {"c[].d.e[].f", 6},
-                                          {"c", 7}, {"model", 8}, {"[]", 9}, {"[].a", 10}};
+static const struct json_path wanted[] = {{"", 0},      {"a", 1},   {"b", 2},           {"b.a", 3},
+                                          {"b[].a", 4}, {"b[]", 5}, {"c[].d.e[].f", 6}, {"c", 7},
+                                          {"model", 8}, {"[]", 9},  {"[].a", 10}};
 
 /* What strict mode said about the root and about the last member `a` of a root object. */
 struct verdict {
@@ -60,9 +62,12 @@ static bool check_against_jansson(const struct json_paths *paths, struct slice t
     json_scan_feed(&s, text.p, text.n);
     bool accepted = json_scan_end(&s) == JSON_DONE;
     struct oracle_answer answer = oracle_ask(text.p, text.n);
-    if (memchr(text.p, '\0', text.n) != NULL) assert(!accepted);
-    else if (accepted != answer.accepted) assert(answer.by_intent || may_be_too_deep(text));
-    else if (accepted) compare(&seen, &answer);
+    if (memchr(text.p, '\0', text.n) != NULL)
+        assert(!accepted);
+    else if (accepted != answer.accepted)
+        assert(answer.by_intent || may_be_too_deep(text));
+    else if (accepted)
+        compare(&seen, &answer);
     free(answer.a);
     return accepted;
 }

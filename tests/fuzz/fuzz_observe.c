@@ -22,8 +22,9 @@ static struct outcome replay(const uint8_t choices[2], const char *p, size_t n, 
     memset(&out, 0, sizeof out);
     assert(observer_bytes() <= sizeof memory);
     memset(memory, 0xa5, sizeof memory);
-    struct observer *o = observer_init(memory, (enum dialect)(choices[0] % DIALECT_COUNT), (enum operation)(choices[1] % OPERATION_COUNT),
-                                       choices[0] & 0x80, slice_of(types[choices[0] >> 3 & 3]), statuses[choices[0] >> 5 & 3]);
+    struct observer *o = observer_init(memory, (enum dialect)(choices[0] % DIALECT_COUNT),
+                                       (enum operation)(choices[1] % OPERATION_COUNT), choices[0] & 0x80,
+                                       slice_of(types[choices[0] >> 3 & 3]), statuses[choices[0] >> 5 & 3]);
     for (size_t at = 0, piece; at < n; at += piece) {
         piece = step ? step : 1 + (at * 7 + n) % 13;
         if (piece > n - at) piece = n - at;
@@ -69,7 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t n = size - 2;
     char *exact = malloc(n ? n : 1);
     if (n > 0) memcpy(exact, p, n);
-    struct outcome whole = replay(data, exact, n, SIZE_MAX), bytes = replay(data, exact, n, 1), pieces = replay(data, exact, n, 0);
+    struct outcome whole = replay(data, exact, n, SIZE_MAX), bytes = replay(data, exact, n, 1),
+                   pieces = replay(data, exact, n, 0);
     check_equal(&whole, &bytes);
     check_equal(&whole, &pieces);
     check_sense(&whole.seen, n);

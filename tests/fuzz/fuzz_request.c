@@ -1,5 +1,5 @@
-/* Any bytes as a request body. However they come, the same is found; what is taken must be JSON to jansson too, and what
- * weir edits must be the same tree apart from the edit. */
+/* Any bytes as a request body. However they come, the same is found; what is taken must be JSON to jansson too, and
+ * what weir edits must be the same tree apart from the edit. */
 /* fuzz-sources: tests/fuzz/request_oracle.c src/llm/request.c src/json/scan.c src/json/paths.c src/json/string_body.c src/json/number.c src/json/unescape.c src/json/splice.c src/base/json_text.c src/base/arena.c src/base/buf.c src/base/mem.c src/base/slice.c */
 #include <assert.h>
 #include <stdlib.h>
@@ -57,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         enum failure other = scan(&split, which, p, size - 1, step);
         size_t facts = offsetof(struct request_facts, dialect);
         assert(other == failure);
-        assert(failure != FAILURE_NONE || memcmp((char *)&whole + facts, (char *)&split + facts, sizeof whole - facts) == 0);
+        assert(failure != FAILURE_NONE ||
+               memcmp((char *)&whole + facts, (char *)&split + facts, sizeof whole - facts) == 0);
     }
     if (failure != FAILURE_NONE) return 0;
     check_edits(&whole, p, size - 1, false);

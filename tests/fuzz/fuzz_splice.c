@@ -1,4 +1,5 @@
-/* Random edits on a random body: the runs, put together, must be what editing a copy from the back to the front gives. */
+/* Random edits on a random body: the runs, put together, must be what editing a copy from the back to the front gives.
+ */
 /* fuzz-sources: src/json/splice.c src/base/buf.c src/base/mem.c src/base/slice.c */
 #include <assert.h>
 #include <stdlib.h>
@@ -71,8 +72,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     buf_reserve(&out, 1);
     while (splice_next(&s, length, &cursor, &run)) {
         assert((run.literal.n > 0) != (run.n > 0));
-        if (run.literal.n > 0) buf_append_slice(&out, run.literal);
-        else buf_append(&out, original + run.offset, run.n);
+        if (run.literal.n > 0)
+            buf_append_slice(&out, run.literal);
+        else
+            buf_append(&out, original + run.offset, run.n);
     }
     assert(slice_equal(buf_slice(&out), buf_slice(&expected)));
     assert(splice_length(&s, length) == buf_length(&out));

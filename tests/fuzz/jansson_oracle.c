@@ -7,9 +7,9 @@
 #include <string.h>
 
 static void describe(const json_t *root, struct oracle_answer *answer) {
-    static const char *const types[] = {[JSON_OBJECT] = "object", [JSON_ARRAY] = "array", [JSON_STRING] = "string",
-                                        [JSON_INTEGER] = "number", [JSON_REAL] = "number", [JSON_TRUE] = "true",
-                                        [JSON_FALSE] = "false", [JSON_NULL] = "null"};
+    static const char *const types[] = {
+        [JSON_OBJECT] = "object", [JSON_ARRAY] = "array", [JSON_STRING] = "string", [JSON_INTEGER] = "number",
+        [JSON_REAL] = "number",   [JSON_TRUE] = "true",   [JSON_FALSE] = "false",   [JSON_NULL] = "null"};
     answer->type = types[json_typeof(root)];
     answer->size = json_is_array(root) ? json_array_size(root) : json_object_size(root);
     const json_t *a = json_object_get(root, "a");

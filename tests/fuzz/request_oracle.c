@@ -13,7 +13,8 @@ static void ask_for_usage(json_t *tree) {
     json_object_set_new(options, "include_usage", json_true());
 }
 
-void oracle_compare(const char *original, size_t original_bytes, const char *edited, size_t edited_bytes, const char *model, bool asked) {
+void oracle_compare(const char *original, size_t original_bytes, const char *edited, size_t edited_bytes,
+                    const char *model, bool asked) {
     json_error_t error = {0};
     json_t *want = json_loadb(original, original_bytes, JSON_ALLOW_NUL, &error);
     if (want == NULL) { /* jansson's own limits: integers from 2^63, reals that overflow, a NUL in a name */

@@ -79,6 +79,11 @@ static void every_broken_line_structure_is_refused_at_once(void **state) {
         {L("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n"), FAILURE_BAD_REQUEST},
         {L("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n\tb\r\n\r\n"), FAILURE_BAD_REQUEST},
         {L("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n \r\n\r\n"), FAILURE_BAD_REQUEST},
+        {L("GET / HTTP/1.1\r\nHost: a\r\n "), FAILURE_BAD_REQUEST}, /* without waiting for an end */
+        {L("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n\t"), FAILURE_BAD_REQUEST},
+        {L("GET / HTTP/1.1\r\nHost: a\r\nX: \0"), FAILURE_BAD_REQUEST},
+        {L("GET / HTTP/1.1\r\nHost: a\r\nX: a\rb"), FAILURE_BAD_REQUEST},
+        {L("\r\n\r\n\r"), FAILURE_BAD_REQUEST},
         {L("GET / HTTP/1.1\r\n Host: a\r\n\r\n"), FAILURE_BAD_REQUEST},
         {L("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"), FAILURE_BAD_REQUEST},
         {L("GET / HTTP/1.1\r\nHost: a\r\nX: a\x01\r\n\r\n"), FAILURE_BAD_REQUEST},

@@ -57,7 +57,10 @@ static inline struct buf scan_log(const struct json_paths *paths, enum json_mode
         s = moved;
     }
     enum json_state end = json_scan_end(&s);
-    buf_printf(&log, "%s at %llu", end == JSON_DONE ? "done" : end == JSON_BAD ? "bad" : "more",
+    buf_printf(&log, "%s at %llu",
+               end == JSON_DONE  ? "done"
+               : end == JSON_BAD ? "bad"
+                                 : "more",
                (unsigned long long)json_scan_offset(&s));
     return log;
 }

@@ -15,8 +15,8 @@ static char *scan_every_way(const struct json_paths *paths, enum json_mode mode,
     for (unsigned seed = 0; seed < 21; seed++) {
         struct buf cut = scan_log(paths, mode, text, log_value, seed == 0 ? CUT_EVERYWHERE : CUT_AT_RANDOM, seed);
         if (!slice_equal(buf_slice(&cut), buf_slice(&whole)))
-            fail_msg("cut %u differs: <%.*s> instead of <%s> for %.*s", seed, (int)buf_length(&cut), cut.data + cut.start,
-                     expected, (int)text.n, text.p);
+            fail_msg("cut %u differs: <%.*s> instead of <%s> for %.*s", seed, (int)buf_length(&cut),
+                     cut.data + cut.start, expected, (int)text.n, text.p);
         buf_clear(&cut);
     }
     buf_clear(&whole);
@@ -30,7 +30,8 @@ static char *run(const struct json_path *paths, size_t count, enum json_mode mod
     return log;
 }
 
-static void check(const struct json_path *paths, size_t count, enum json_mode mode, struct slice text, const char *expected) {
+static void check(const struct json_path *paths, size_t count, enum json_mode mode, struct slice text,
+                  const char *expected) {
     char *log = run(paths, count, mode, text);
     if (strcmp(log, expected) != 0) fail_msg("%.*s\ngave     %s\nnot      %s", (int)text.n, text.p, log, expected);
     free(log);
@@ -40,34 +41,125 @@ struct bad {
     struct slice text;
     uint64_t at; /* offset of the byte that shows it; the text's length: it only ends too early */
 };
-#define BAD(at, literal) {SLICE_INIT(literal), at}
+#define BAD(at, literal)                                                                                               \
+    { SLICE_INIT(literal), at }
 
 static const struct bad refused[] = {
-    BAD(0, ""), BAD(2, "  "), BAD(0, "\xEF\xBB\xBF{}"), BAD(1, "{"), BAD(1, "["), BAD(0, "}"), BAD(0, "]"), BAD(0, ":"), BAD(0, ","),
-    BAD(1, "[}"), BAD(1, "{]"), BAD(3, "[1,]"), BAD(1, "[,1]"), BAD(3, "[1 2]"), BAD(3, "[1,,2]"), BAD(1, "{,}"),
-    BAD(7, "{\"a\":1,}"), BAD(1, "{1:2}"), BAD(1, "{a:1}"), BAD(5, "{\"a\" 1}"), BAD(4, "{\"a\"}"), BAD(5, "{\"a\":}"),
-    BAD(5, "{\"a\"::1}"), BAD(2, "{}{}"), BAD(3, "{} x"), BAD(2, "1 2"), BAD(4, "null,"), BAD(2, "\"\"\"\""), BAD(1, "[\x00]"),
-    BAD(3, "nul"), BAD(3, "nulL"), BAD(4, "[nul]"), BAD(4, "nulll"), BAD(0, "True"), BAD(0, "NaN"), BAD(0, "Infinity"),
-    BAD(1, "-Infinity"), BAD(3, "tru"), BAD(4, "fals "), BAD(0, "'a'"), BAD(0, "/**/1"), BAD(1, "1//"),
-    BAD(0, "+1"), BAD(0, ".5"), BAD(1, "-"), BAD(1, "-a"), BAD(1, "01"), BAD(2, "-01"), BAD(2, "1."), BAD(2, "1.e5"), BAD(2, "1e"),
-    BAD(3, "1e+"), BAD(3, "1e+}"), BAD(3, "1.5.2"), BAD(1, "1a"), BAD(1, "0x10"), BAD(3, "1e5.2"), BAD(1, "--1"), BAD(2, "[1-]"),
-    BAD(1, "\""), BAD(4, "\"abc"), BAD(1, "\"\n\""), BAD(1, "\"\t\""), BAD(2, "\"a\0\""), BAD(1, "\"\x1f\""),
-    BAD(2, "\"\\x\""), BAD(2, "\"\\'\""), BAD(2, "\"\\"), BAD(2, "\"\\U0041\""), BAD(3, "\"\\u\""), BAD(5, "\"\\u12G4\""),
-    BAD(5, "\"\\u12"), BAD(6, "\"\\u123\""),
+    BAD(0, ""),
+    BAD(2, "  "),
+    BAD(0, "\xEF\xBB\xBF{}"),
+    BAD(1, "{"),
+    BAD(1, "["),
+    BAD(0, "}"),
+    BAD(0, "]"),
+    BAD(0, ":"),
+    BAD(0, ","),
+    BAD(1, "[}"),
+    BAD(1, "{]"),
+    BAD(3, "[1,]"),
+    BAD(1, "[,1]"),
+    BAD(3, "[1 2]"),
+    BAD(3, "[1,,2]"),
+    BAD(1, "{,}"),
+    BAD(7, "{\"a\":1,}"),
+    BAD(1, "{1:2}"),
+    BAD(1, "{a:1}"),
+    BAD(5, "{\"a\" 1}"),
+    BAD(4, "{\"a\"}"),
+    BAD(5, "{\"a\":}"),
+    BAD(5, "{\"a\"::1}"),
+    BAD(2, "{}{}"),
+    BAD(3, "{} x"),
+    BAD(2, "1 2"),
+    BAD(4, "null,"),
+    BAD(2, "\"\"\"\""),
+    BAD(1, "[\x00]"),
+    BAD(3, "nul"),
+    BAD(3, "nulL"),
+    BAD(4, "[nul]"),
+    BAD(4, "nulll"),
+    BAD(0, "True"),
+    BAD(0, "NaN"),
+    BAD(0, "Infinity"),
+    BAD(1, "-Infinity"),
+    BAD(3, "tru"),
+    BAD(4, "fals "),
+    BAD(0, "'a'"),
+    BAD(0, "/**/1"),
+    BAD(1, "1//"),
+    BAD(0, "+1"),
+    BAD(0, ".5"),
+    BAD(1, "-"),
+    BAD(1, "-a"),
+    BAD(1, "01"),
+    BAD(2, "-01"),
+    BAD(2, "1."),
+    BAD(2, "1.e5"),
+    BAD(2, "1e"),
+    BAD(3, "1e+"),
+    BAD(3, "1e+}"),
+    BAD(3, "1.5.2"),
+    BAD(1, "1a"),
+    BAD(1, "0x10"),
+    BAD(3, "1e5.2"),
+    BAD(1, "--1"),
+    BAD(2, "[1-]"),
+    BAD(1, "\""),
+    BAD(4, "\"abc"),
+    BAD(1, "\"\n\""),
+    BAD(1, "\"\t\""),
+    BAD(2, "\"a\0\""),
+    BAD(1, "\"\x1f\""),
+    BAD(2, "\"\\x\""),
+    BAD(2, "\"\\'\""),
+    BAD(2, "\"\\"),
+    BAD(2, "\"\\U0041\""),
+    BAD(3, "\"\\u\""),
+    BAD(5, "\"\\u12G4\""),
+    BAD(5, "\"\\u12"),
+    BAD(6, "\"\\u123\""),
     /* surrogates that are alone */
-    BAD(7, "\"\\ud800\""), BAD(6, "\"\\udc00\""), BAD(7, "\"\\ud800x\""), BAD(8, "\"\\ud800\\n\""), BAD(12, "\"\\ud800\\u0041\""),
-    BAD(12, "\"\\ud800\\ud800\""), BAD(12, "\"\\uDBFF\\uE000\""),
+    BAD(7, "\"\\ud800\""),
+    BAD(6, "\"\\udc00\""),
+    BAD(7, "\"\\ud800x\""),
+    BAD(8, "\"\\ud800\\n\""),
+    BAD(12, "\"\\ud800\\u0041\""),
+    BAD(12, "\"\\ud800\\ud800\""),
+    BAD(12, "\"\\uDBFF\\uE000\""),
     /* UTF-8: stray and missing continuation bytes, overlong forms, surrogates, beyond U+10FFFF */
-    BAD(1, "\"\x80\""), BAD(1, "\"\xBF\""), BAD(1, "\"\xC0\x80\""), BAD(1, "\"\xC1\xBF\""), BAD(2, "\"\xC2\""), BAD(2, "\"\xC2\x41\""),
-    BAD(2, "\"\xE0\x9F\xBF\""), BAD(2, "\"\xED\xA0\x80\""), BAD(2, "\"\xED\xBF\xBF\""), BAD(3, "\"\xE3\x81\""), BAD(3, "\"\xE3\x81\x41\""),
-    BAD(2, "\"\xF0\x8F\xBF\xBF\""), BAD(2, "\"\xF4\x90\x80\x80\""), BAD(1, "\"\xF5\x80\x80\x80\""), BAD(1, "\"\xFF\""), BAD(1, "\"\xFE\""),
-    BAD(4, "\"\xF0\x9F\x98\""), BAD(2, "\"\xF0"), BAD(3, "{\"\xE3\""), BAD(2, "{\"\xFF\":1}"), BAD(1, "[\xC2\xA0]"),
+    BAD(1, "\"\x80\""),
+    BAD(1, "\"\xBF\""),
+    BAD(1, "\"\xC0\x80\""),
+    BAD(1, "\"\xC1\xBF\""),
+    BAD(2, "\"\xC2\""),
+    BAD(2, "\"\xC2\x41\""),
+    BAD(2, "\"\xE0\x9F\xBF\""),
+    BAD(2, "\"\xED\xA0\x80\""),
+    BAD(2, "\"\xED\xBF\xBF\""),
+    BAD(3, "\"\xE3\x81\""),
+    BAD(3, "\"\xE3\x81\x41\""),
+    BAD(2, "\"\xF0\x8F\xBF\xBF\""),
+    BAD(2, "\"\xF4\x90\x80\x80\""),
+    BAD(1, "\"\xF5\x80\x80\x80\""),
+    BAD(1, "\"\xFF\""),
+    BAD(1, "\"\xFE\""),
+    BAD(4, "\"\xF0\x9F\x98\""),
+    BAD(2, "\"\xF0"),
+    BAD(3, "{\"\xE3\""),
+    BAD(2, "{\"\xFF\":1}"),
+    BAD(1, "[\xC2\xA0]"),
     /* the same behind runs long enough for the wide loops */
-    BAD(28, "\"\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\x82\xE3\x81\""),
-    BAD(20, "\"\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\x41\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\""),
-    BAD(19, "\"\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xC0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\""),
+    BAD(28, "\"\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81"
+            "\x82\x82\xE3\x81\""),
+    BAD(20, "\"\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\x41\xD0\xB0\xD0\xB0\xD0\xB0"
+            "\xD0\xB0\""),
+    BAD(19, "\"\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xC0\xB0\xD0\xB0\xD0\xB0\xD0\xB0"
+            "\xD0\xB0\""),
+    BAD(19, "\"\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xD0\xB0\xC1\xB0\xD0\xB0\xD0\xB0\xD0\xB0"
+            "\xD0\xB0\""),
     BAD(8, "\"\xE3\x81\x82\xE3\x81\x82\xED\xA0\x80\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82\""),
-    BAD(69, "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\""),
+    BAD(69, "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+            "bb\""),
 };
 
 static void strict_refuses_what_is_not_json_and_says_where(void **state) {
@@ -80,11 +172,35 @@ static void strict_refuses_what_is_not_json_and_says_where(void **state) {
 }
 
 static const char *const accepted[] = {
-    "{}", "[]", " [ ] ", "\t{\r\n}\n", "0", "-0", "10", "-1.5e+10", "1E-7", "0.0", "0e0", "123456789012345678901234567890", "1e99999",
-    "null", "true", "false", " true ", "\"\"", "\"a\"", "[[],[[]],{}]", "{\"\":{}}", "{\"a\":[1,2,{\"b\":null}],\"a\":2}",
-    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uD83D\\ude00\"", "\"\x7f\"", "\"\xC2\x80\xDF\xBF\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\"",
-    "\"\xF0\x90\x80\x80\xF4\x8F\xBF\xBF\"", "\"\xE3\x81\x82\xE3\x81\x84\xE3\x81\x86\xE3\x81\x88\xE3\x81\x8A\xE3\x81\x8B a\xC3\xA9 \xED\x95\x9C\xEA\xB5\xAD\"",
-    "\"\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82\xD0\xB0\xE3\x81\x82\"",
+    "{}",
+    "[]",
+    " [ ] ",
+    "\t{\r\n}\n",
+    "0",
+    "-0",
+    "10",
+    "-1.5e+10",
+    "1E-7",
+    "0.0",
+    "0e0",
+    "123456789012345678901234567890",
+    "1e99999",
+    "null",
+    "true",
+    "false",
+    " true ",
+    "\"\"",
+    "\"a\"",
+    "[[],[[]],{}]",
+    "{\"\":{}}",
+    "{\"a\":[1,2,{\"b\":null}],\"a\":2}",
+    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uD83D\\ude00\"",
+    "\"\x7f\"",
+    "\"\xC2\x80\xDF\xBF\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\"",
+    "\"\xF0\x90\x80\x80\xF4\x8F\xBF\xBF\"",
+    "\"\xE3\x81\x82\xE3\x81\x84\xE3\x81\x86\xE3\x81\x88\xE3\x81\x8A\xE3\x81\x8B a\xC3\xA9 \xED\x95\x9C\xEA\xB5\xAD\"",
+    "\"\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82\xD0\xB0\xE3\x81"
+    "\x82\"",
 };
 
 static void strict_accepts_all_of_json(void **state) {
@@ -133,8 +249,9 @@ static void strict_knows_which_bracket_each_depth_needs(void **state) {
     }
 }
 
-static const struct json_path request[] = {{"", 0}, {"model", 1}, {"stream", 2}, {"stream_options", 3},
-                                           {"stream_options.include_usage", 4}, {"max_tokens", 5}, {"n", 6}};
+static const struct json_path request[] = {
+    {"", 0},           {"model", 1}, {"stream", 2}, {"stream_options", 3}, {"stream_options.include_usage", 4},
+    {"max_tokens", 5}, {"n", 6}};
 
 struct found {
     const char *text, *expected;
@@ -152,10 +269,12 @@ static const struct found found_in_requests[] = {
      "4 false [35,40) 5 <false> @0\n3 object [18,49) 2 <> @0\n3 null [67,71) 4 <null> repeated @0\n"
      "0 object [0,72) 2 <> @0\ndone at 72"},
     {"{\"stream_options\":{},\"stream_options\":{\"include_usage\":null}}",
-     "3 object [18,20) 0 <> @0\n4 null [55,59) 4 <null> @0\n3 object [38,60) 1 <> repeated @0\n0 object [0,61) 2 <> @0\ndone at 61"},
+     "3 object [18,20) 0 <> @0\n4 null [55,59) 4 <null> @0\n3 object [38,60) 1 <> repeated @0\n0 object [0,61) 2 <> "
+     "@0\ndone at 61"},
     {"{\"x\":{\"model\":1},\"y\":[{\"model\":2}],\"mode\":3,\"models\":4,\"Model\":5,\"n\":6}",
      "6 number [69,70) 1 <6> @0\n0 object [0,71) 6 <> @0\ndone at 71"},
-    {"{\"stream_options\":[true,{\"include_usage\":true}]}", "3 array [18,47) 2 <> @0\n0 object [0,48) 1 <> @0\ndone at 48"},
+    {"{\"stream_options\":[true,{\"include_usage\":true}]}",
+     "3 array [18,47) 2 <> @0\n0 object [0,48) 1 <> @0\ndone at 48"},
     {"{\"model\":{\"model\":\"a\"}}", "1 object [9,22) 1 <> @0\n0 object [0,23) 1 <> @0\ndone at 23"},
     {"[{\"model\":\"a\"},2]", "0 array [0,17) 2 <> @0\ndone at 17"},
     {"12", "0 number [0,2) 2 <12> @0\ndone at 2"},
@@ -171,12 +290,18 @@ static void strict_finds_the_wanted_members(void **state) {
         check(request, COUNT(request), JSON_STRICT, slice_of(found_in_requests[i].text), found_in_requests[i].expected);
 }
 
-static const struct json_path answer[] = {{"choices", 0}, {"choices[].delta.content", 1}, {"choices[].finish_reason", 2},
-                                          {"choices[].delta.tool_calls[].function.name", 3}, {"usage", 4}, {"usage.total", 5},
-                                          {"error", 6}, {"m[][]", 7}};
+static const struct json_path answer[] = {{"choices", 0},
+                                          {"choices[].delta.content", 1},
+                                          {"choices[].finish_reason", 2},
+                                          {"choices[].delta.tool_calls[].function.name", 3},
+                                          {"usage", 4},
+                                          {"usage.total", 5},
+                                          {"error", 6},
+                                          {"m[][]", 7}};
 
 static const struct found found_in_answers[] = {
-    {"{\"id\":\"x\",\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":null},{\"delta\":{},\"finish_reason\":\"stop\"}]}",
+    {"{\"id\":\"x\",\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":null},{\"delta\":{},\"finish_"
+     "reason\":\"stop\"}]}",
      "1 string [41,45) 2 <Hi> @0\n2 null [63,67) 4 <null> @0\n2 string [97,103) 4 <stop> @1\n"
      "0 array [20,105) 2 <> @0\ndone at 106"},
     {"{\"choices\":[{\"delta\":{\"tool_calls\":[{},{\"function\":{\"name\":\"f\"}}]}}]}",
@@ -186,14 +311,18 @@ static const struct found found_in_answers[] = {
     {"{\"error\":{\"message\":\"}\",\"code\":[{}]},\"usage\":null}",
      "6 object [9,36) 1 <> @0\n4 null [45,49) 4 <null> @0\ndone at 50"},
     {"{\"error\":{},\"choices\":[]}", "6 object [9,11) 0 <> @0\n0 array [22,24) 0 <> @0\ndone at 25"},
-    {"{\"m\":[[1,2],3,[],[4,{\"m\":5}]]}",
-     "7 number [7,8) 1 <1> @0\n7 number [9,10) 1 <2> @1\n7 number [18,19) 1 <4> @0\n7 object [20,27) 1 <> @1\ndone at 30"},
+    {"{\"m\":[[1,2],3,[],[4,{\"m\":5}]]}", "7 number [7,8) 1 <1> @0\n7 number [9,10) 1 <2> @1\n7 number [18,19) 1 <4> "
+                                           "@0\n7 object [20,27) 1 <> @1\ndone at 30"},
     /* wanted values that are no JSON are passed over, unwanted ones are not even looked at */
     {"{\"usage\":NaN,\"x\":-Infinity,\"error\":nul,\"m\":tru}", "done at 47"},
     {"{\"usage\":01,\"error\":1}", "6 number [20,21) 1 <1> @0\ndone at 22"},
     {"{\"x\":\"\xFF\n\\q\",\"usage\":1}", "4 number [20,21) 1 <1> @0\ndone at 22"},
-    {"{\"x\":[}],\"usage\":1}", "bad at 7"}, /* brackets are only counted: [ closes with }, and then ] is one too many */
-    {"{\"usage\":}", "bad at 9"}, {"{\"usage\":1", "bad at 10"}, {"{\"x\":[{\"a\":\"", "bad at 12"}, {"{\"error\":{]", "bad at 10"},
+    {"{\"x\":[}],\"usage\":1}",
+     "bad at 7"}, /* brackets are only counted: [ closes with }, and then ] is one too many */
+    {"{\"usage\":}", "bad at 9"},
+    {"{\"usage\":1", "bad at 10"},
+    {"{\"x\":[{\"a\":\"", "bad at 12"},
+    {"{\"error\":{]", "bad at 10"},
 };
 
 static void relaxed_finds_the_wanted_members(void **state) {

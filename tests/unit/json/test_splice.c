@@ -22,8 +22,10 @@ static void check(const struct splice *s, size_t length, const char *expected) {
     while (splice_next(s, length, &cursor, &run)) {
         assert_true(run.literal.n > 0 || run.n > 0); /* no empty runs: they would be empty iovecs */
         assert_true(run.literal.n == 0 || run.n == 0);
-        if (run.literal.n > 0) buf_append_slice(&out, run.literal);
-        else buf_append(&out, body + run.offset, run.n);
+        if (run.literal.n > 0)
+            buf_append_slice(&out, run.literal);
+        else
+            buf_append(&out, body + run.offset, run.n);
     }
     assert_false(splice_next(s, length, &cursor, &run));
     assert_int_equal(splice_length(s, length), buf_length(&out));
@@ -106,12 +108,9 @@ static void insertions_at_one_place_keep_their_order(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_overlap_is_a_program_bug),
-        cmocka_unit_test(no_edits_leave_the_body_alone),
-        cmocka_unit_test(edits_apply_in_any_order),
-        cmocka_unit_test(edits_may_touch),
-        cmocka_unit_test(the_whole_body_can_go),
-        cmocka_unit_test(insertions_at_one_place_keep_their_order),
+        cmocka_unit_test(an_overlap_is_a_program_bug), cmocka_unit_test(no_edits_leave_the_body_alone),
+        cmocka_unit_test(edits_apply_in_any_order),    cmocka_unit_test(edits_may_touch),
+        cmocka_unit_test(the_whole_body_can_go),       cmocka_unit_test(insertions_at_one_place_keep_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

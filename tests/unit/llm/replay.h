@@ -80,10 +80,10 @@ static struct replay replay_cut(const struct fixture *f, uint32_t cut) {
     return r;
 }
 
-#define EXPECT(what, got, want)                                                                                         \
-    do {                                                                                                                \
+#define EXPECT(what, got, want)                                                                                        \
+    do {                                                                                                               \
         long long got_ = (long long)(got), want_ = (long long)(want);                                                  \
-        if (got_ != want_) fail_msg("%s (cut %u): %s is %lld, not %lld", f->name, cut, what, got_, want_);              \
+        if (got_ != want_) fail_msg("%s (cut %u): %s is %lld, not %lld", f->name, cut, what, got_, want_);             \
     } while (0)
 
 static void expect_text(const struct fixture *f, uint32_t cut, const char *what, struct slice got, const char *want) {

@@ -46,8 +46,10 @@ static void every_failure_is_valid_json_in_every_dialect(void **state) {
 
 static void openai_has_type_param_and_code(void **state) {
     (void)state;
-    json_t *tree = body(DIALECT_OPENAI, FAILURE_LIMIT_EXCEEDED, 429, SLICE("tenant acme: requests_per_minute 600 reached, retry in 14 s"));
-    assert_string_equal(text_at(tree, "error", "message"), "a limit is reached: tenant acme: requests_per_minute 600 reached, retry in 14 s");
+    json_t *tree = body(DIALECT_OPENAI, FAILURE_LIMIT_EXCEEDED, 429,
+                        SLICE("tenant acme: requests_per_minute 600 reached, retry in 14 s"));
+    assert_string_equal(text_at(tree, "error", "message"),
+                        "a limit is reached: tenant acme: requests_per_minute 600 reached, retry in 14 s");
     assert_string_equal(text_at(tree, "error", "type"), "rate_limit_exceeded");
     assert_string_equal(text_at(tree, "error", "code"), "limit_exceeded");
     assert_true(json_is_null(json_object_get(json_object_get(tree, "error"), "param")));
@@ -115,9 +117,12 @@ static void statuses_have_the_words_of_the_dialects(void **state) {
     }
 }
 
-/* What the client has read so far, then the error: the same observer that reads providers must find the stream failed. */
-static bool seen_as_failed(enum dialect dialect, enum operation operation, enum answer_shape shape, const char *before) {
-    static const char *const types[] = {"text/event-stream", "application/json", "application/json", "application/x-ndjson", "audio/mpeg"};
+/* What the client has read so far, then the error: the same observer that reads providers must find the stream failed.
+ */
+static bool seen_as_failed(enum dialect dialect, enum operation operation, enum answer_shape shape,
+                           const char *before) {
+    static const char *const types[] = {"text/event-stream", "application/json", "application/json",
+                                        "application/x-ndjson", "audio/mpeg"};
     struct buf text = {0};
     buf_append_text(&text, before);
     error_event_write(&text, dialect, operation, shape, FAILURE_IDLE_TIMEOUT, *before != '\0');
@@ -126,7 +131,8 @@ static bool seen_as_failed(enum dialect dialect, enum operation operation, enum 
     struct observer *o = observer_init(memory, dialect, operation, true, slice_of(types[shape]), 200);
     bool ended;
     enum event_verdict verdict;
-    for (size_t at = 0, n = buf_length(&text); at < n;) at += observer_take(o, text.data + at, n - at, 1, &ended, &verdict);
+    for (size_t at = 0, n = buf_length(&text); at < n;)
+        at += observer_take(o, text.data + at, n - at, 1, &ended, &verdict);
     observer_end(o, 2);
     buf_clear(&text);
     return observer_seen(o)->failed && observer_shape(o) == shape;
@@ -138,7 +144,8 @@ static void a_broken_stream_ends_with_an_error_its_reader_knows(void **state) {
     assert_true(seen_as_failed(DIALECT_OPENAI, OPERATION_CHAT, ANSWER_SSE, "data: {\"choices\":[]}\n\n"));
     assert_true(seen_as_failed(DIALECT_OPENAI, OPERATION_CHAT, ANSWER_SSE, "data: {\"choi"));
     assert_true(seen_as_failed(DIALECT_OPENAI, OPERATION_RESPONSES, ANSWER_SSE, "event: response.cr"));
-    assert_true(seen_as_failed(DIALECT_ANTHROPIC, OPERATION_MESSAGES, ANSWER_SSE, "event: ping\ndata: {\"type\":\"ping\"}\n"));
+    assert_true(
+        seen_as_failed(DIALECT_ANTHROPIC, OPERATION_MESSAGES, ANSWER_SSE, "event: ping\ndata: {\"type\":\"ping\"}\n"));
     assert_true(seen_as_failed(DIALECT_GEMINI, OPERATION_GENERATE_CONTENT, ANSWER_SSE, "data: {}\r\n\r\n"));
     assert_true(seen_as_failed(DIALECT_GEMINI, OPERATION_GENERATE_CONTENT, ANSWER_JSON_ARRAY, ""));
     assert_true(seen_as_failed(DIALECT_GEMINI, OPERATION_GENERATE_CONTENT, ANSWER_JSON_ARRAY, "[{\"candidates\":[]}"));
@@ -154,11 +161,14 @@ static void events_of_a_broken_stream_are_exactly_these(void **state) {
         const char *text;
     } rows[] = {
         {DIALECT_OPENAI, OPERATION_CHAT, ANSWER_SSE,
-         "data: {\"error\":{\"message\":\"the provider fell silent\",\"type\":\"server_error\",\"param\":null,\"code\":\"idle_timeout\"}}\n\n"},
+         "data: {\"error\":{\"message\":\"the provider fell "
+         "silent\",\"type\":\"server_error\",\"param\":null,\"code\":\"idle_timeout\"}}\n\n"},
         {DIALECT_OPENAI, OPERATION_RESPONSES, ANSWER_SSE,
-         "event: error\ndata: {\"type\":\"error\",\"code\":\"idle_timeout\",\"message\":\"the provider fell silent\",\"param\":null,\"sequence_number\":0}\n\n"},
+         "event: error\ndata: {\"type\":\"error\",\"code\":\"idle_timeout\",\"message\":\"the provider fell "
+         "silent\",\"param\":null,\"sequence_number\":0}\n\n"},
         {DIALECT_ANTHROPIC, OPERATION_MESSAGES, ANSWER_SSE,
-         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"timeout_error\",\"message\":\"the provider fell silent\",\"code\":\"idle_timeout\"}}\n\n"},
+         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"timeout_error\",\"message\":\"the provider "
+         "fell silent\",\"code\":\"idle_timeout\"}}\n\n"},
         {DIALECT_OPENAI, OPERATION_PASSTHROUGH, ANSWER_NDJSON, "{\"error\":\"the provider fell silent\"}\n"},
         {DIALECT_OPENAI, OPERATION_CHAT, ANSWER_JSON, ""},
         {DIALECT_OPENAI, OPERATION_SPEECH, ANSWER_OPAQUE, ""},

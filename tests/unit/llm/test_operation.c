@@ -13,13 +13,37 @@ static enum failure match(enum http_method method, const char *path, struct rout
 
 static void only_paths_of_the_list_match_byte_for_byte(void **state) {
     (void)state;
-    static const char *const strangers[] = {"", "/", "/v1", "/v1/", "/v1/chat/completions/", "/v1//chat/completions", "/V1/chat/completions",
-                                            "/v1/chat/completions?x", "/v1/chat/./completions", "/v1/chat%2Fcompletions", "/v1/files", "/v1/batches",
-                                            "/v1/responses/resp_1", "/v1/messages/batches", "/v1/models/gpt", "/v1/chat", "/openai/v1/chat/completions",
-                                            "/weir/usage", "/healthz", "/v1beta/models", "/v1beta/models/", "/v1beta/models/g", "/v1beta/models/g:",
-                                            "/v1beta/models/:generateContent", "/v1beta/models/a/b:generateContent", "/v1beta/models/g:generatecontent",
-                                            "/v1beta/models/g:batchEmbedContents", "/v1beta/models/g:generateContent/", "/v1beta/models/g%3AgenerateContent",
-                                            "/v1beta/tunedModels/g:generateContent", "/v1/models/g:generateContent"};
+    static const char *const strangers[] = {"",
+                                            "/",
+                                            "/v1",
+                                            "/v1/",
+                                            "/v1/chat/completions/",
+                                            "/v1//chat/completions",
+                                            "/V1/chat/completions",
+                                            "/v1/chat/completions?x",
+                                            "/v1/chat/./completions",
+                                            "/v1/chat%2Fcompletions",
+                                            "/v1/files",
+                                            "/v1/batches",
+                                            "/v1/responses/resp_1",
+                                            "/v1/messages/batches",
+                                            "/v1/models/gpt",
+                                            "/v1/chat",
+                                            "/openai/v1/chat/completions",
+                                            "/weir/usage",
+                                            "/healthz",
+                                            "/v1beta/models",
+                                            "/v1beta/models/",
+                                            "/v1beta/models/g",
+                                            "/v1beta/models/g:",
+                                            "/v1beta/models/:generateContent",
+                                            "/v1beta/models/a/b:generateContent",
+                                            "/v1beta/models/g:generatecontent",
+                                            "/v1beta/models/g:batchEmbedContents",
+                                            "/v1beta/models/g:generateContent/",
+                                            "/v1beta/models/g%3AgenerateContent",
+                                            "/v1beta/tunedModels/g:generateContent",
+                                            "/v1/models/g:generateContent"};
     struct route route;
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
         assert_int_equal(match(HTTP_POST, strangers[i], &route), FAILURE_NOT_FOUND);
@@ -75,10 +99,12 @@ static void gemini_names_model_and_verb_in_the_path(void **state) {
         const char *path, *model, *verb;
         enum operation operation;
         bool stream;
-    } rows[] = {{"/v1beta/models/gemini-x:generateContent", "gemini-x", "generateContent", OPERATION_GENERATE_CONTENT, false},
-                {"/v1beta/models/gemini-x:streamGenerateContent", "gemini-x", "streamGenerateContent", OPERATION_GENERATE_CONTENT, true},
-                {"/v1beta/models/e:embedContent", "e", "embedContent", OPERATION_EMBEDDINGS, false},
-                {"/v1beta/models/a:b:countTokens", "a:b", "countTokens", OPERATION_COUNT_TOKENS, false}};
+    } rows[] = {
+        {"/v1beta/models/gemini-x:generateContent", "gemini-x", "generateContent", OPERATION_GENERATE_CONTENT, false},
+        {"/v1beta/models/gemini-x:streamGenerateContent", "gemini-x", "streamGenerateContent",
+         OPERATION_GENERATE_CONTENT, true},
+        {"/v1beta/models/e:embedContent", "e", "embedContent", OPERATION_EMBEDDINGS, false},
+        {"/v1beta/models/a:b:countTokens", "a:b", "countTokens", OPERATION_COUNT_TOKENS, false}};
     struct route route;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(match(HTTP_POST, rows[i].path, &route), FAILURE_NONE);

@@ -14,7 +14,8 @@ static uint32_t next_random(uint32_t *state) {
     return *state;
 }
 
-static enum failure scan_cut(struct request_facts *f, enum dialect dialect, enum operation operation, const char *body, uint32_t cut) {
+static enum failure scan_cut(struct request_facts *f, enum dialect dialect, enum operation operation, const char *body,
+                             uint32_t cut) {
     size_t n = strlen(body), at = 0;
     request_scan_begin(f, dialect, operation);
     while (at < n) {
@@ -39,18 +40,35 @@ static enum failure scan_as(struct request_facts *f, enum dialect dialect, enum 
         if (failure != whole) fail_msg("cut %u of %s: %d, not %d", seed, body, failure, whole);
         if (whole != FAILURE_NONE) continue;
         size_t facts = offsetof(struct request_facts, dialect), rest = sizeof *f - facts;
-        if (memcmp((char *)f + facts, (char *)&other + facts, rest)) fail_msg("cut %u of %s finds something else", seed, body);
+        if (memcmp((char *)f + facts, (char *)&other + facts, rest))
+            fail_msg("cut %u of %s finds something else", seed, body);
     }
     return whole;
 }
 
-static enum failure scan(struct request_facts *f, const char *body) { return scan_as(f, DIALECT_OPENAI, OPERATION_CHAT, body); }
+static enum failure scan(struct request_facts *f, const char *body) {
+    return scan_as(f, DIALECT_OPENAI, OPERATION_CHAT, body);
+}
 
 static void a_body_that_is_no_single_object_is_refused(void **state) {
     (void)state;
-    static const char *const bodies[] = {"", " ", "{", "[]", "\"model\"", "1", "null", "{}{}", "{\"model\":\"m\"} x", "{\"model\":\"m\",}", "{'model':'m'}",
-                                         "{\"model\":\"m\\ud800\"}", "{\"model\":\"m\",\"x\":01}", "{\"model\":\"m\",\"x\":\"\xff\"}", "{\"model\":\"m\"",
-                                         "\xef\xbb\xbf{\"model\":\"m\"}", "[{\"model\":\"m\"}]"};
+    static const char *const bodies[] = {"",
+                                         " ",
+                                         "{",
+                                         "[]",
+                                         "\"model\"",
+                                         "1",
+                                         "null",
+                                         "{}{}",
+                                         "{\"model\":\"m\"} x",
+                                         "{\"model\":\"m\",}",
+                                         "{'model':'m'}",
+                                         "{\"model\":\"m\\ud800\"}",
+                                         "{\"model\":\"m\",\"x\":01}",
+                                         "{\"model\":\"m\",\"x\":\"\xff\"}",
+                                         "{\"model\":\"m\"",
+                                         "\xef\xbb\xbf{\"model\":\"m\"}",
+                                         "[{\"model\":\"m\"}]"};
     struct request_facts f;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         if (scan(&f, bodies[i]) != FAILURE_BAD_JSON) fail_msg("taken: %s", bodies[i]);
@@ -59,28 +77,46 @@ static void a_body_that_is_no_single_object_is_refused(void **state) {
 static void a_decision_member_that_stands_twice_is_refused(void **state) {
     (void)state;
     static const char *const bodies[] = {
-        "{\"model\":\"a\",\"model\":\"a\"}", "{\"model\":\"a\",\"mod\\u0065l\":\"b\"}", "{\"\\u006dodel\":\"a\",\"messages\":[],\"model\":\"b\"}",
-        "{\"model\":\"a\",\"stream\":true,\"stream\":false}", "{\"model\":\"a\",\"stre\\u0061m\":true,\"stream\":null}",
-        "{\"model\":\"a\",\"max_tokens\":1,\"max_tokens\":2}", "{\"model\":\"a\",\"max_completion_tokens\":1,\"max_completion_tokens\":\"\"}",
-        "{\"model\":\"a\",\"n\":1,\"n\":2}", "{\"model\":\"a\",\"stream_options\":{},\"stream_options\":null}",
-        "{\"model\":\"a\",\"stream_options\":{\"include_usage\":true,\"include_\\u0075sage\":false}}", "{\"model\":7,\"model\":\"a\"}"};
+        "{\"model\":\"a\",\"model\":\"a\"}",
+        "{\"model\":\"a\",\"mod\\u0065l\":\"b\"}",
+        "{\"\\u006dodel\":\"a\",\"messages\":[],\"model\":\"b\"}",
+        "{\"model\":\"a\",\"stream\":true,\"stream\":false}",
+        "{\"model\":\"a\",\"stre\\u0061m\":true,\"stream\":null}",
+        "{\"model\":\"a\",\"max_tokens\":1,\"max_tokens\":2}",
+        "{\"model\":\"a\",\"max_completion_tokens\":1,\"max_completion_tokens\":\"\"}",
+        "{\"model\":\"a\",\"n\":1,\"n\":2}",
+        "{\"model\":\"a\",\"stream_options\":{},\"stream_options\":null}",
+        "{\"model\":\"a\",\"stream_options\":{\"include_usage\":true,\"include_\\u0075sage\":false}}",
+        "{\"model\":7,\"model\":\"a\"}"};
     struct request_facts f;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         if (scan(&f, bodies[i]) != FAILURE_BAD_JSON) fail_msg("taken: %s", bodies[i]);
-    assert_int_equal(scan_as(&f, DIALECT_GEMINI, OPERATION_GENERATE_CONTENT, "{\"generationConfig\":{},\"generationConfig\":{\"maxOutputTokens\":5}}"), FAILURE_BAD_JSON);
-    assert_int_equal(scan_as(&f, DIALECT_ANTHROPIC, OPERATION_MESSAGES, "{\"model\":\"a\",\"max_tokens\":5,\"max_tokens\":5}"), FAILURE_BAD_JSON);
+    assert_int_equal(scan_as(&f, DIALECT_GEMINI, OPERATION_GENERATE_CONTENT,
+                             "{\"generationConfig\":{},\"generationConfig\":{\"maxOutputTokens\":5}}"),
+                     FAILURE_BAD_JSON);
+    assert_int_equal(
+        scan_as(&f, DIALECT_ANTHROPIC, OPERATION_MESSAGES, "{\"model\":\"a\",\"max_tokens\":5,\"max_tokens\":5}"),
+        FAILURE_BAD_JSON);
 }
 
 static void what_decides_nothing_may_stand_twice(void **state) {
     (void)state;
     struct request_facts f;
-    assert_int_equal(scan(&f, "{\"user\":1,\"user\":2,\"model\":\"a\",\"x\":{\"model\":\"b\",\"model\":3},\"messages\":[{\"model\":\"c\"}]}"), FAILURE_NONE);
+    assert_int_equal(scan(&f, "{\"user\":1,\"user\":2,\"model\":\"a\",\"x\":{\"model\":\"b\",\"model\":3},\"messages\":"
+                              "[{\"model\":\"c\"}]}"),
+                     FAILURE_NONE);
     assert_string_equal(f.model, "a");
 }
 
 static void a_request_without_a_model_is_told_apart(void **state) {
     (void)state;
-    static const char *const bodies[] = {"{}", "{\"model\":null}", "{\"model\":\"\"}", "{\"model\":5}", "{\"model\":[\"a\"]}", "{\"x\":{\"model\":\"a\"}}", "{\"Model\":\"a\"}"};
+    static const char *const bodies[] = {"{}",
+                                         "{\"model\":null}",
+                                         "{\"model\":\"\"}",
+                                         "{\"model\":5}",
+                                         "{\"model\":[\"a\"]}",
+                                         "{\"x\":{\"model\":\"a\"}}",
+                                         "{\"Model\":\"a\"}"};
     struct request_facts f;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         if (scan(&f, bodies[i]) != FAILURE_NO_MODEL) fail_msg("%s", bodies[i]);
@@ -124,11 +160,16 @@ static void limits_are_the_larger_of_what_is_given(void **state) {
     assert_int_equal(scan(&f, "{\"model\":\"a\",\"max_tokens\":1e30,\"n\":0}"), FAILURE_NONE);
     assert_int_equal(f.max_tokens, UINT32_MAX);
     assert_int_equal(f.choices, 1);
-    assert_int_equal(scan_as(&f, DIALECT_OPENAI, OPERATION_RESPONSES, "{\"model\":\"a\",\"max_output_tokens\":12}"), FAILURE_NONE);
+    assert_int_equal(scan_as(&f, DIALECT_OPENAI, OPERATION_RESPONSES, "{\"model\":\"a\",\"max_output_tokens\":12}"),
+                     FAILURE_NONE);
     assert_int_equal(f.max_tokens, 12);
-    assert_int_equal(scan_as(&f, DIALECT_ANTHROPIC, OPERATION_MESSAGES, "{\"model\":\"a\",\"max_tokens\":8,\"stream\":true}"), FAILURE_NONE);
+    assert_int_equal(
+        scan_as(&f, DIALECT_ANTHROPIC, OPERATION_MESSAGES, "{\"model\":\"a\",\"max_tokens\":8,\"stream\":true}"),
+        FAILURE_NONE);
     assert_int_equal(f.max_tokens, 8);
-    assert_int_equal(scan_as(&f, DIALECT_GEMINI, OPERATION_GENERATE_CONTENT, "{\"generation_config\":{\"maxOutputTokens\":9,\"candidate_count\":2}}"), FAILURE_NONE);
+    assert_int_equal(scan_as(&f, DIALECT_GEMINI, OPERATION_GENERATE_CONTENT,
+                             "{\"generation_config\":{\"maxOutputTokens\":9,\"candidate_count\":2}}"),
+                     FAILURE_NONE);
     assert_int_equal(f.max_tokens, 9);
     assert_int_equal(f.choices, 2);
 }
@@ -136,7 +177,8 @@ static void limits_are_the_larger_of_what_is_given(void **state) {
 static void a_stream_that_is_no_boolean_is_none(void **state) {
     (void)state;
     struct request_facts f;
-    static const char *const bodies[] = {"{\"model\":\"a\",\"stream\":null}", "{\"model\":\"a\",\"stream\":\"true\"}", "{\"model\":\"a\",\"stream\":1}", "{\"model\":\"a\"}"};
+    static const char *const bodies[] = {"{\"model\":\"a\",\"stream\":null}", "{\"model\":\"a\",\"stream\":\"true\"}",
+                                         "{\"model\":\"a\",\"stream\":1}", "{\"model\":\"a\"}"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         assert_int_equal(scan(&f, bodies[i]), FAILURE_NONE);
         assert_false(f.stream);
@@ -180,8 +222,10 @@ static void usage_is_asked_for_in_every_shape_of_options(void **state) {
     expect_edit(B ",\"stream_options\":null}", true, B ",\"stream_options\":{\"include_usage\":true}}", NULL);
     expect_edit(B ",\"stream_options\":{}}", true, B ",\"stream_options\":{\"include_usage\":true}}", NULL);
     expect_edit(B ",\"stream_options\" : { } }", true, B ",\"stream_options\" : {\"include_usage\":true } }", NULL);
-    expect_edit(B ",\"stream_options\":{\"include_usage\":false}}", true, B ",\"stream_options\":{\"include_usage\":true}}", NULL);
-    expect_edit(B ",\"stream_options\":{\"include_usage\": null ,\"x\":1}}", true, B ",\"stream_options\":{\"include_usage\": true ,\"x\":1}}", NULL);
+    expect_edit(B ",\"stream_options\":{\"include_usage\":false}}", true,
+                B ",\"stream_options\":{\"include_usage\":true}}", NULL);
+    expect_edit(B ",\"stream_options\":{\"include_usage\": null ,\"x\":1}}", true,
+                B ",\"stream_options\":{\"include_usage\": true ,\"x\":1}}", NULL);
     expect_edit(B ",\"stream_options\":{\"include_obfuscation\":false}}", true,
                 B ",\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false}}", NULL);
 #undef B
@@ -189,19 +233,25 @@ static void usage_is_asked_for_in_every_shape_of_options(void **state) {
 
 static void usage_is_not_asked_for_where_it_is_or_cannot_be(void **state) {
     (void)state;
-    static const char *const bodies[] = {"{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true}}", "{\"model\":\"m\",\"stream\":false}",
-                                         "{\"model\":\"m\"}", "{\"model\":\"m\",\"stream\":true,\"stream_options\":\"x\"}",
-                                         "{\"model\":\"m\",\"stream\":true,\"stream_options\":[{}]}", "{\"model\":\"m\",\"stream\":true,\"stream_options\":false}",
-                                         "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":1}}",
-                                         "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":{}}}"};
+    static const char *const bodies[] = {
+        "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true}}",
+        "{\"model\":\"m\",\"stream\":false}",
+        "{\"model\":\"m\"}",
+        "{\"model\":\"m\",\"stream\":true,\"stream_options\":\"x\"}",
+        "{\"model\":\"m\",\"stream\":true,\"stream_options\":[{}]}",
+        "{\"model\":\"m\",\"stream\":true,\"stream_options\":false}",
+        "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":1}}",
+        "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":{}}}"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) expect_edit(bodies[i], false, bodies[i], NULL);
     struct request_facts f;
     struct splice edits = {0};
     struct arena arena;
     arena_init(&arena);
-    assert_int_equal(scan_as(&f, DIALECT_OPENAI, OPERATION_RESPONSES, "{\"model\":\"m\",\"stream\":true}"), FAILURE_NONE);
+    assert_int_equal(scan_as(&f, DIALECT_OPENAI, OPERATION_RESPONSES, "{\"model\":\"m\",\"stream\":true}"),
+                     FAILURE_NONE);
     assert_false(request_inject_usage(&f, &edits, &arena));
-    assert_int_equal(scan_as(&f, DIALECT_ANTHROPIC, OPERATION_MESSAGES, "{\"model\":\"m\",\"stream\":true}"), FAILURE_NONE);
+    assert_int_equal(scan_as(&f, DIALECT_ANTHROPIC, OPERATION_MESSAGES, "{\"model\":\"m\",\"stream\":true}"),
+                     FAILURE_NONE);
     assert_false(request_inject_usage(&f, &edits, &arena));
     assert_int_equal(scan_as(&f, DIALECT_GEMINI, OPERATION_GENERATE_CONTENT, "{\"stream\":true}"), FAILURE_NONE);
     assert_false(request_inject_usage(&f, &edits, &arena));
@@ -211,9 +261,12 @@ static void usage_is_not_asked_for_where_it_is_or_cannot_be(void **state) {
 
 static void a_model_is_replaced_and_nothing_else(void **state) {
     (void)state;
-    expect_edit("{\"messages\":[] , \"model\" : \"fa\\u0073t\"}", false, "{\"messages\":[] , \"model\" : \"a\\\"b\\\\c\"}", "a\"b\\c");
-    expect_edit("{\"model\":\"m\",\"stream\":true}", true, "{\"model\":\"longer\",\"stream_options\":{\"include_usage\":true},\"stream\":true}", "longer");
-    expect_edit("{\"stream_options\":{},\"stream\":true,\"model\":\"m\"}", true, "{\"stream_options\":{\"include_usage\":true},\"stream\":true,\"model\":\"x\"}", "x");
+    expect_edit("{\"messages\":[] , \"model\" : \"fa\\u0073t\"}", false,
+                "{\"messages\":[] , \"model\" : \"a\\\"b\\\\c\"}", "a\"b\\c");
+    expect_edit("{\"model\":\"m\",\"stream\":true}", true,
+                "{\"model\":\"longer\",\"stream_options\":{\"include_usage\":true},\"stream\":true}", "longer");
+    expect_edit("{\"stream_options\":{},\"stream\":true,\"model\":\"m\"}", true,
+                "{\"stream_options\":{\"include_usage\":true},\"stream\":true,\"model\":\"x\"}", "x");
 }
 
 static void facts_may_be_moved_between_calls(void **state) {

@@ -1,0 +1,65 @@
+/* Tests of the redactor: no run of 12 characters of the secret gets through, however the bytes are cut. */
+#include "unit.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "redact.h"
+
+static const char secret[] = "sk-provider-0123456789-abcdefghij-KEY";
+
+static bool holds_echo(struct slice s) {
+    for (size_t i = 0; i + REDACT_RUN_MIN <= s.n; i++)
+        for (size_t j = 0; j + REDACT_RUN_MIN <= sizeof secret - 1; j++)
+            if (memcmp(s.p + i, secret + j, REDACT_RUN_MIN) == 0) return true;
+    return false;
+}
+
+static void redact(struct slice text, bool cut, struct buf *out) {
+    struct arena arena;
+    arena_init(&arena);
+    struct redactor *r = redactor_new(&arena, slice_of(secret));
+    for (size_t at = 0; at < text.n;) {
+        size_t n = cut ? 1 + random_u64() % 7 : text.n;
+        if (n > text.n - at) n = text.n - at;
+        buf_append_slice(out, redact_take(r, (struct slice){text.p + at, n}));
+        at += n;
+    }
+    buf_append_slice(out, redact_end(r));
+    arena_clear(&arena);
+}
+
+static void no_echo_gets_through_however_it_is_cut(void **state) {
+    (void)state;
+    for (int round = 0; round < 3000; round++) {
+        struct buf text = {0}, whole = {0}, pieces = {0};
+        for (int i = 0; i < 6; i++) {
+            size_t from = random_u64() % (sizeof secret - 1), n = random_u64() % (sizeof secret - from);
+            buf_append(&text, secret + from, n);
+            if (random_u64() % 2) buf_append_text(&text, "\",x");
+        }
+        redact(buf_slice(&text), false, &whole);
+        redact(buf_slice(&text), true, &pieces);
+        assert_int_equal(buf_length(&whole), buf_length(&text));
+        assert_true(slice_equal(buf_slice(&whole), buf_slice(&pieces)));
+        if (buf_length(&whole) > 0) assert_false(holds_echo(buf_slice(&whole)));
+        buf_clear(&text);
+        buf_clear(&whole);
+        buf_clear(&pieces);
+    }
+}
+
+static void other_bytes_pass_unchanged(void **state) {
+    (void)state;
+    struct buf out = {0};
+    struct slice text = SLICE("{\"error\":\"sk-provider\",\"hint\":\"0123456789-\"}");
+    redact(text, true, &out);
+    assert_true(slice_equal(buf_slice(&out), text));
+    buf_clear(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_echo_gets_through_however_it_is_cut),
+                                       cmocka_unit_test(other_bytes_pass_unchanged)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

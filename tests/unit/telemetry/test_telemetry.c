@@ -1,0 +1,157 @@
+/* Tests of the ledger, the histogram and the traffic table. */
+#include "unit.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "base/random.h"
+#include "facts/names.h"
+#include "telemetry/ledger.h"
+#include "telemetry/traffic.h"
+
+static uint64_t sum_of(const struct ledger *l) {
+    uint64_t sum = 0;
+    for (int i = 0; i < PHASE_COUNT; i++) sum += l->spent_ns[i];
+    return sum;
+}
+
+static void phases_sum_to_the_total_whatever_stamps_come(void **state) {
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        struct ledger l;
+        uint64_t now = random_u64() % 1000000, begin = now, latest = now;
+        ledger_begin(&l, PHASE_RECEIVE, now);
+        for (int i = 0; i < 50; i++) {
+            now = now + random_u64() % 1000 - random_u64() % 300; /* stamps may run back a little */
+            if (random_u64() % 3 == 0) ledger_woke(&l, now - random_u64() % 200, now);
+            else ledger_enter(&l, (enum phase)(random_u64() % PHASE_COUNT), now);
+            if (now > latest && now < UINT64_MAX / 2) latest = now;
+        }
+        uint64_t total = ledger_end(&l, latest);
+        assert_int_equal(total, sum_of(&l));
+        assert_int_equal(total, l.since_ns - begin);
+    }
+}
+
+static void an_adopted_attempt_moves_its_time_out_of_retry(void **state) {
+    (void)state;
+    struct ledger x, a;
+    ledger_begin(&x, PHASE_RECEIVE, 100);
+    ledger_enter(&x, PHASE_RETRY, 150); /* a first attempt, given up */
+    ledger_begin(&a, PHASE_QUEUE, 200); /* the second one wins */
+    ledger_enter(&a, PHASE_SEND, 210);
+    ledger_enter(&a, PHASE_WAIT, 230);
+    ledger_adopt(&x, &a, 300);
+    assert_int_equal(x.spent_ns[PHASE_RECEIVE], 50);
+    assert_int_equal(x.spent_ns[PHASE_RETRY], 50);
+    assert_int_equal(x.spent_ns[PHASE_QUEUE], 10);
+    assert_int_equal(x.spent_ns[PHASE_SEND], 20);
+    assert_int_equal(x.spent_ns[PHASE_WAIT], 70);
+    assert_int_equal(ledger_end(&x, 300), 200);
+}
+
+static void what_waited_for_the_worker_is_loop(void **state) {
+    (void)state;
+    struct ledger l;
+    ledger_begin(&l, PHASE_WAIT, 1000);
+    ledger_woke(&l, 1500, 1700);
+    ledger_enter(&l, PHASE_GENERATE, 1700);
+    assert_int_equal(l.spent_ns[PHASE_WAIT], 500);
+    assert_int_equal(l.spent_ns[PHASE_LOOP], 200);
+}
+
+static void every_value_is_in_its_bucket(void **state) {
+    (void)state;
+    for (int i = 0; i < 200000; i++) {
+        uint64_t v = random_u64() >> (random_u64() % 63);
+        if (v >= UINT64_C(1) << HISTOGRAM_OCTAVES) continue;
+        if (v == 0) v = 1;
+        unsigned b = histogram_bucket_of(v);
+        assert_true(histogram_bucket_low(b) <= v);
+        assert_true(b + 1 == HISTOGRAM_BUCKETS || v < histogram_bucket_low(b + 1) ||
+                    histogram_bucket_low(b + 1) == histogram_bucket_low(b));
+    }
+    for (unsigned octave = 1; octave < HISTOGRAM_OCTAVES; octave++) {
+        assert_int_equal(histogram_bucket_of(UINT64_C(1) << octave), octave * HISTOGRAM_PER_OCTAVE);
+        assert_true(histogram_bucket_of((UINT64_C(1) << octave) - 1) < octave * HISTOGRAM_PER_OCTAVE);
+    }
+}
+
+static int by_size(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void quantiles_are_within_a_percent_and_a_tenth(void **state) {
+    (void)state;
+    enum { N = 20000 };
+    struct histogram h = {0};
+    struct histogram_view *v = mem_zalloc(sizeof *v);
+    uint64_t *values = mem_alloc(N * sizeof *values);
+    for (int i = 0; i < N; i++) {
+        values[i] = 100000 + random_u64() % 1000 * (random_u64() % 1000) * (random_u64() % 1000);
+        histogram_add(&h, values[i]);
+    }
+    qsort(values, N, sizeof *values, by_size);
+    histogram_read(&h, v);
+    assert_int_equal(v->count, N);
+    assert_int_equal(v->max, values[N - 1]);
+    const double qs[] = {0.01, 0.5, 0.9, 0.99, 0.999};
+    for (size_t i = 0; i < sizeof qs / sizeof qs[0]; i++) {
+        double exact = (double)values[(size_t)ceil(qs[i] * N) - 1], said = (double)histogram_quantile(v, qs[i]);
+        assert_true(fabs(said - exact) <= exact * 0.0111 + 1);
+    }
+    histogram_clear(&h);
+    mem_free(v);
+    mem_free(values);
+}
+
+static void counting_below_a_power_of_two_is_exact(void **state) {
+    (void)state;
+    struct histogram h = {0};
+    struct histogram_view *v = mem_zalloc(sizeof *v);
+    uint64_t below = 0;
+    for (int i = 0; i < 10000; i++) {
+        uint64_t value = random_u64() % 5000000 + 1;
+        below += value < UINT64_C(1) << 20;
+        histogram_add(&h, value);
+    }
+    histogram_read(&h, v);
+    assert_int_equal(histogram_count_below(v, UINT64_C(1) << 20), below);
+    histogram_clear(&h);
+    mem_free(v);
+}
+
+static void the_table_is_bounded_and_loses_no_count(void **state) {
+    (void)state;
+    struct traffic *t = mem_zalloc(sizeof *t);
+    uint64_t requests = 0;
+    for (uint32_t i = 0; i < 3 * TRAFFIC_GROUPS_MAX; i++) {
+        struct record r = {.tenant = i + 2, .model = 3, .status = 200, .total_ns = 1000, .ttft_ns = TIME_UNKNOWN_NS,
+                           .first_visible_ns = TIME_UNKNOWN_NS, .tpot_ns = TIME_UNKNOWN_NS, .usage = {.input = 1}};
+        traffic_add(t, &r);
+    }
+    unsigned cursor = 0, groups = 0, other = 0;
+    for (const struct traffic_group *g; (g = traffic_next(t, &cursor)) != NULL; groups++) {
+        requests += g->outcomes->count;
+        other += g->tenant == NAME_OTHER;
+    }
+    assert_int_equal(requests, 3 * TRAFFIC_GROUPS_MAX);
+    assert_true(groups <= TRAFFIC_GROUPS_MAX);
+    assert_int_equal(other, 1);
+    traffic_clear(t);
+    mem_free(t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(phases_sum_to_the_total_whatever_stamps_come),
+        cmocka_unit_test(an_adopted_attempt_moves_its_time_out_of_retry),
+        cmocka_unit_test(what_waited_for_the_worker_is_loop),
+        cmocka_unit_test(every_value_is_in_its_bucket),
+        cmocka_unit_test(quantiles_are_within_a_percent_and_a_tenth),
+        cmocka_unit_test(counting_below_a_power_of_two_is_exact),
+        cmocka_unit_test(the_table_is_bounded_and_loses_no_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
