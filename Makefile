@@ -125,10 +125,10 @@ layers:
 format:  ## clang-format over the tree
 	@clang-format -i $$(git ls-files '*.c' '*.h')
 
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c FORCE
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LLHTTP_OBJECTS) FORCE
 	@mkdir -p $(@D)
 	@clang -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(filter-out -MMD -MP,$(CPPFLAGS)) \
-	  -o $@ $< $$(sed -n 's|.*fuzz-sources: *\(.*\)\*/|\1|p' $<) -pthread $(LIBS) -ljansson
+	  -o $@ $< $$(sed -n 's|.*fuzz-sources: *\(.*\)\*/|\1|p' $<) -pthread $(LLHTTP_OBJECTS) $(LIBS)
 fuzz-smoke: $(FUZZERS)  ## every fuzz target for 20 s on its corpus
 	@tools/run-fuzzers.sh $(FUZZERS)
 

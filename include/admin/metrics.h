@@ -4,12 +4,19 @@
 #include "base/buf.h"
 #include "telemetry/traffic.h"
 
+struct metrics_connections { /* of one provider, over all workers */
+    struct slice provider;
+    uint64_t idle, open;
+};
+
 struct metrics_sources { /* what the numbers are read from; all of it may be written by other threads meanwhile */
     const struct traffic *const *traffics; /* one per worker */
+    const struct histogram *const *loop_lags;
     unsigned worker_count;
     uint64_t (*in_flight)(void *context);
     uint64_t (*open_clients)(void *context);
     uint64_t (*log_dropped)(void *context);
+    bool (*connections)(void *context, unsigned provider, struct metrics_connections *c); /* false: no such provider */
     void *context;
 };
 

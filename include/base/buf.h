@@ -9,7 +9,9 @@ struct buf {
 };
 
 static inline size_t buf_length(const struct buf *b) { return b->end - b->start; }
-static inline struct slice buf_slice(const struct buf *b) { return (struct slice){b->data + b->start, b->end - b->start}; }
+static inline struct slice buf_slice(const struct buf *b) {
+    return b->data == NULL ? (struct slice){NULL, 0} : (struct slice){b->data + b->start, b->end - b->start};
+}
 void buf_append(struct buf *b, const void *p, size_t n);
 void buf_append_slice(struct buf *b, struct slice s);
 void buf_append_text(struct buf *b, const char *cstring);

@@ -7,7 +7,7 @@
  *
  * Strict mode (requests) validates all of RFC 8259: one value, numbers, escapes, UTF-8, no lone surrogates, a depth
  * cap. Relaxed mode (responses) follows only strings and brackets outside the wanted members, and never reads twice; a
- * wanted number or literal that is none (NaN) is passed over in silence. */
+ * wanted number or literal that is none (NaN) is passed over in silence; past JSON_CAPTURE_BYTES nobody looks. */
 #pragma once
 #include "base/slice.h"
 

@@ -14,4 +14,6 @@ struct price; /* one row; belongs to the table */
  * NULL: no known price, the cost is then unknown, never 0. */
 const struct price *price_find(const struct price_table *t, struct slice provider, struct slice model);
 int64_t price_cost(const struct price *p, const struct usage *u); /* pico-dollars; saturates */
+/* Walks all rows; *cursor starts at 0; false at the end. */
+bool price_next(const struct price_table *t, size_t *cursor, struct slice *provider, struct slice *model);
 size_t price_count(const struct price_table *t);

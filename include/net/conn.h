@@ -1,11 +1,12 @@
 /* net/conn.h: one socket, plain or TLS, on a worker's loop.
  *
- * OWNED BY its loop: the owner (an exchange, a pool, a server) only borrows it. conn_close() takes the fd out of the loop
- * and closes it at once, never calls back, and leaves the memory to the end of the turn. No downward call calls back:
- * every conn_ops function is called from the loop and from nowhere else. After on_close the owner must forget the conn.
+ * OWNED BY its loop: the owner (an exchange, a pool, a server) only borrows it. conn_close() takes the fd out of the
+ * loop and closes it at once, never calls back, and leaves the memory to the end of the turn. No downward call calls
+ * back: every conn_ops function is called from the loop and from nowhere else. After on_close the owner must forget the
+ * conn.
  *
- * Reading: bytes come from a scratch buffer that is valid during the call only; on_bytes returns how many it took. Fewer
- * than given: the rest is kept in `in`, and reading pauses until conn_read_resume(), which gives them again.
+ * Reading: bytes come from a scratch buffer that is valid during the call only; on_bytes returns how many it took.
+ * Fewer than given: the rest is kept in `in`, and reading pauses until conn_read_resume(), which gives them again.
  * Writing: conn_send() sends at once and queues what the socket does not take.
  * Ends: the peer's orderly end is on_eof (the conn can still send); everything else is on_close. */
 #pragma once
@@ -16,10 +17,15 @@
 #include "base/buf.h"
 #include "net/loop.h"
 
-struct tls;           /* net/tls.h: this connection's TLS state */
-struct tls_context;   /* crypto/tls_context.h */
+struct tls;         /* net/tls.h: this connection's TLS state */
+struct tls_context; /* crypto/tls_context.h */
 
-enum close_reason { CLOSE_RESET, CLOSE_TLS_FAILED, CLOSE_TRUNCATED /* TLS ended without close_notify */, CLOSE_CONNECT_FAILED };
+enum close_reason {
+    CLOSE_RESET,
+    CLOSE_TLS_FAILED,
+    CLOSE_TRUNCATED /* TLS ended without close_notify */,
+    CLOSE_CONNECT_FAILED
+};
 enum send_result {
     SEND_DONE,   /* all of it is in the socket */
     SEND_QUEUED, /* some is queued: on_drained will come */
@@ -31,25 +37,29 @@ enum send_result {
 
 struct conn;
 struct conn_ops { /* static const, one per role */
-    void (*on_ready)(struct conn *c);    /* connected and, with TLS, handshake done and peer verified; not for accepted plain ones */
+    /* Connected and, with TLS, handshake done and peer verified; not for accepted plain ones. */
+    void (*on_ready)(struct conn *c);
     size_t (*on_bytes)(struct conn *c, const char *p, size_t n);
-    void (*on_drained)(struct conn *c);  /* the output queue fell to empty, or from over HIGH to below LOW; may be NULL */
-    void (*on_eof)(struct conn *c);      /* the peer will send no more, and said so properly; all it sent was given before */
-    void (*on_hangup)(struct conn *c);   /* at most once, may be NULL: reading is paused with bytes still to be given, and the
-                                            peer has ended or reset behind them; on_eof or on_close comes when those are read */
-    void (*on_deadline)(struct conn *c); /* the instant given to conn_deadline_set() has passed */
+    /* The output queue fell to empty, or from over HIGH to below LOW; may be NULL. */
+    void (*on_drained)(struct conn *c);
+    /* The peer will send no more, and said so properly; all it sent was given before. */
+    void (*on_eof)(struct conn *c);
+    /* At most once, may be NULL: reading is paused with bytes still to be given, and the peer has ended or reset behind
+     * them; on_eof or on_close comes when those are read. */
+    void (*on_hangup)(struct conn *c);
+    void (*on_deadline)(struct conn *c);                     /* the instant given to conn_deadline_set() has passed */
     void (*on_close)(struct conn *c, enum close_reason why); /* only closes nobody here asked for */
 };
 
 struct conn {
-    struct event rd, wr;       /* wr doubles as the edge-triggered watch for a peer that leaves while nothing is read */
+    struct event rd, wr; /* wr doubles as the edge-triggered watch for a peer that leaves while nothing is read */
     struct loop *loop;
     const struct conn_ops *ops;
-    void *owner;               /* borrowed; the ops' business */
-    struct tls *tls;           /* owned; NULL = plain */
-    struct buf in, out;        /* owned; empty buffers hold no memory */
+    void *owner;        /* borrowed; the ops' business */
+    struct tls *tls;    /* owned; NULL = plain */
+    struct buf in, out; /* owned; empty buffers hold no memory */
     struct timer deadline;
-    struct loop_task redrive;  /* gives kept bytes and bytes inside TLS again */
+    struct loop_task redrive;  /* gives kept bytes again; tells a failed send */
     struct conn *next, **link; /* in the loop's list of open conns, then in that of closed ones */
     int fd, error;             /* error: the errno that broke it, 0 none */
     bool connecting, handshaking, reading /* wanted by the owner */, read_armed, writing, watching;
@@ -62,8 +72,8 @@ struct conn {
 /* Takes over an accepted, non-blocking fd. With a TLS context the handshake runs first and on_ready tells its end. Sets
  * TCP_NODELAY. Reading is armed. Never NULL. */
 struct conn *conn_accept(struct loop *l, int fd, struct tls_context *tls, const struct conn_ops *ops, void *owner);
-/* Starts connecting. `host` (for SNI and verification) is used with TLS only. Returns NULL with errno set when no socket
- * could be made (EMFILE …); a refused connection is reported by on_close from the loop. */
+/* Starts connecting. `host` (for SNI and verification) is used with TLS only. Returns NULL with errno set when no
+ * socket could be made (EMFILE …); a refused connection is reported by on_close from the loop. */
 struct conn *conn_connect(struct loop *l, const struct sockaddr *address, socklen_t length, struct tls_context *tls,
                           const char *host, const struct conn_ops *ops, void *owner);
 void conn_owner_set(struct conn *c, const struct conn_ops *ops, void *owner);
@@ -71,21 +81,24 @@ void conn_owner_set(struct conn *c, const struct conn_ops *ops, void *owner);
 /* One send for all pieces. Pieces are copied when they must be queued; the caller keeps its memory. */
 enum send_result conn_send(struct conn *c, const struct iovec *pieces, int count);
 enum send_result conn_send_slice(struct conn *c, struct slice s);
-static inline size_t conn_queued_bytes(const struct conn *c) { return buf_length(&c->out); }
+static inline size_t conn_queued_bytes(const struct conn *c) {
+    return buf_length(&c->out);
+}
 void conn_read_pause(struct conn *c);
-void conn_read_resume(struct conn *c);  /* gives kept bytes again by a deferred task, never inside this call */
+void conn_read_resume(struct conn *c); /* gives kept bytes again by a deferred task, never inside this call */
 /* Bytes the owner wants given (again) by on_bytes later, as if they had just come: a pipelined request, say. */
 void conn_unread(struct conn *c, const char *p, size_t n);
 void conn_deadline_set(struct conn *c, uint64_t at_ns); /* TIMER_NEVER: none */
-void conn_close(struct conn *c);        /* at once; queued output is lost; TLS says close_notify when it can */
-void conn_abort(struct conn *c);        /* as close, but the peer sees a reset: an answer that must not look complete */
-/* Sends what is queued (as long as the peer takes some every 10 s), then shuts down the sending side, discards what still
- * comes for at most 64 KiB or 2 s, closes.
- * The conn is no longer the caller's: no ops function is called any more. (RFC 9112 9.6) */
+void conn_close(struct conn *c); /* at once; queued output is lost; TLS says close_notify when it can */
+void conn_abort(struct conn *c); /* as close, but the peer sees a reset: an answer that must not look complete */
+/* Sends what is queued (as long as the peer takes some every 10 s), then shuts down the sending side, discards what
+ * still comes for at most 64 KiB or 2 s, closes. The conn is no longer the caller's: no ops function is called any
+ * more. (RFC 9112 9.6) */
 void conn_close_lingering(struct conn *c);
-void conn_error_text(const struct conn *c, char *out, size_t out_bytes); /* why it failed, for logs, also within on_close;
-                                                                             "" when nothing failed */
-bool conn_tls_reused(const struct conn *c);             /* a resumed TLS session */
-uint64_t conn_rtt_ns(const struct conn *c);             /* smoothed round-trip time from TCP_INFO; 0 when unknown */
-size_t conn_peer_text(const struct conn *c, char out[INET6_ADDRSTRLEN]); /* the peer's address without port; returns its length */
-size_t loop_conn_count(const struct loop *l);           /* open connections on this loop */
+/* Why it failed, for logs, also within on_close; "" when nothing failed. */
+void conn_error_text(const struct conn *c, char *out, size_t out_bytes);
+bool conn_tls_reused(const struct conn *c); /* a resumed TLS session */
+uint64_t conn_rtt_ns(const struct conn *c); /* smoothed round-trip time from TCP_INFO; 0 when unknown */
+/* The peer's address without port, an IPv4 one never in IPv6 clothes; returns its length, 0 when unknown. */
+size_t conn_peer_text(const struct conn *c, char out[INET6_ADDRSTRLEN]);
+size_t loop_conn_count(const struct loop *l); /* open connections on this loop */

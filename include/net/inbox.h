@@ -21,6 +21,6 @@ struct inbox {
 };
 
 void inbox_init(struct inbox *b, struct loop *l, size_t capacity, void *context);
-void inbox_clear(struct inbox *b);                    /* this loop's thread, after the loop ended; runs nothing: queued
-                                                         messages stay their senders' loss; later posts return false */
-bool inbox_post(struct inbox *b, struct message *m);  /* any thread; false when full or closed: the caller keeps m */
+void inbox_clear(struct inbox *b);                   /* this loop's thread, after the loop ended; runs nothing: queued
+                                                        messages stay their senders' loss; later posts return false */
+bool inbox_post(struct inbox *b, struct message *m); /* any thread; false when full or closed: the caller keeps m */

@@ -9,8 +9,9 @@ struct client { /* OWNED BY its worker's list; freed by the reaper when the conn
     struct conn *conn;             /* borrowed; NULL once it is closed */
     struct exchange *exchange;     /* the one being served; NULL between requests */
     struct client *next, **link;
-    struct buf pending;            /* an unfinished head, or pipelined bytes that wait for their turn */
+    struct buf head_part;          /* an unfinished head */
     size_t head_scanned;
+    struct buf pending;            /* pipelined bytes that wait for their turn */
     struct loop_task again;        /* looks at `pending` */
     uint64_t accepted_ns, tls_in_ns; /* the client's handshake; told once, on the first exchange */
     bool tls, tls_told;

@@ -88,6 +88,7 @@ struct exchange {
     struct slice provider_request_id; /* in the arena */
     uint32_t in_flight_at_start;
     bool settled;
+    bool unrecorded;                  /* a health check: it leaves no record */
     struct exchange *next_dead;
 };
 

@@ -24,6 +24,7 @@ struct worker {
     struct loop_task reaper;
     struct ring *records;             /* to the recorder */
     struct traffic traffic;
+    struct histogram loop_lag;        /* from the wake-up to the callback of an exchange that was ready */
     _Atomic uint32_t client_count, in_flight; /* this thread writes, all read */
     void (*record_ready)(void *context);      /* the ring has something: called at most once a turn; may be NULL */
     void *record_context;

@@ -26,7 +26,8 @@ struct pool { /* one per worker and provider */
     struct provider *provider;
     struct loop *loop;
     struct upstream *idle;
-    unsigned idle_count, open_count, waiting_count;
+    _Atomic unsigned idle_count, open_count; /* this thread writes, all read */
+    unsigned waiting_count;
     struct pool_wait *first_waiting, **last_waiting;
     struct permit_waiter permit;
     struct loop_task wake;     /* serves the line at the end of the turn */

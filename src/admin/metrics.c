@@ -243,6 +243,30 @@ static void gauge(struct page *p, const char *name, const char *help, uint64_t v
     buf_printf(p->out, "%s %llu\n", name, (unsigned long long)v);
 }
 
+static void connections_write(struct page *p, const struct metrics_sources *s) {
+    struct metrics_connections c;
+    family(p, "weir_upstream_connections", "gauge", "Open connections to a provider.");
+    for (unsigned i = 0; s->connections(s->context, i, &c); i++) {
+        for (int idle = 0; idle < 2; idle++) {
+            buf_append_text(p->out, "weir_upstream_connections");
+            label(p, "provider", c.provider, true);
+            label(p, "state", idle ? SLICE("idle") : SLICE("busy"), false);
+            value(p, idle ? c.idle : c.open > c.idle ? c.open - c.idle : 0);
+        }
+    }
+}
+
+static void loop_lag_write(struct page *p, const struct metrics_sources *s) {
+    struct histogram_view *v = mem_zalloc(sizeof *v);
+    for (unsigned i = 0; i < s->worker_count; i++) histogram_read(s->loop_lags[i], v);
+    family(p, "weir_loop_lag_seconds", "histogram", "From a worker's wake-up to the callback of an exchange that was ready.");
+    struct buf labels = {0};
+    buf_append_text(&labels, "{loop=\"worker\"");
+    histogram_lines(p, "weir_loop_lag_seconds", &labels, v);
+    buf_clear(&labels);
+    mem_free(v);
+}
+
 void metrics_write(struct buf *out, const struct metrics_sources *s) {
     struct page p = {.out = out};
     for (unsigned i = 0; i < s->worker_count; i++) {
@@ -253,6 +277,8 @@ void metrics_write(struct buf *out, const struct metrics_sources *s) {
     tokens_write(&p);
     cost_write(&p);
     measures_write(&p);
+    connections_write(&p, s);
+    loop_lag_write(&p, s);
     gauge(&p, "weir_in_flight", "Exchanges that have begun and not ended.", s->in_flight(s->context));
     gauge(&p, "weir_client_connections", "Open client connections.", s->open_clients(s->context));
     family(&p, "weir_records_dropped_total", "counter", "Records that a sink could not take in time.");

@@ -107,6 +107,10 @@ static void serve(struct session *s, const struct http_head *h) {
         reply_error(s, 421, "not_found", "unknown Host", keep);
         return;
     }
+    if (head_find(h, SLICE("origin")).n > 0) { /* no page of weir's own asks across origins */
+        reply_error(s, 403, "unauthorized", "foreign Origin", keep);
+        return;
+    }
     bool allowed = token_is_good(s->admin, h);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!slice_equal(routes[i].path, h->path)) continue;

@@ -34,9 +34,9 @@
     {prefix ".concurrent_requests", KEY_COUNT, .unset = otherwise, NUMBER(owner, member.concurrent_requests),           \
      .min = 1, .max = 1000000},                                                                                         \
     {prefix ".usd_per_day", KEY_MONEY, .unset = otherwise, NUMBER(owner, member.pico_usd_per_day),                      \
-     .min = 1, .max = 1000000 * USD},                                                                                   \
+     .min = USD / 1000000, .max = 1000000 * USD},                                                                                   \
     {prefix ".usd_per_month", KEY_MONEY, .unset = otherwise, NUMBER(owner, member.pico_usd_per_month),                  \
-     .min = 1, .max = 1000000 * USD}
+     .min = USD / 1000000, .max = 1000000 * USD}
 
 #define LIMITS_ROWS(prefix, owner, member, otherwise)                                                                   \
     {prefix, KEY_SECTION, KEY_NOT_BUILT},                                                                               \

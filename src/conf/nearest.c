@@ -27,13 +27,11 @@ static unsigned distance(struct slice a, struct slice b) {
     return rows[a.n % 3][b.n];
 }
 
-/* A shortened or lengthened word (`dir` for `directory`) is near however many letters it lacks. */
-static bool begins(struct slice a, struct slice b) {
-    size_t n = a.n < b.n ? a.n : b.n;
-    if (n < 3) return false;
-    for (size_t i = 0; i < n; i++)
-        if (folded(a.p[i]) != folded(b.p[i])) return false;
-    return true;
+/* A shortened or lengthened word (`max_conns` for `max_connections`) is near however many letters it lacks. */
+static bool begin_alike(struct slice a, struct slice b) {
+    size_t n = a.n < b.n ? a.n : b.n, same = 0;
+    while (same < n && folded(a.p[same]) == folded(b.p[same])) same++;
+    return same >= 3 && same * 4 >= n * 3;
 }
 
 struct slice conf_nearest(struct slice name, const struct slice *candidates, size_t count) {
@@ -44,7 +42,7 @@ struct slice conf_nearest(struct slice name, const struct slice *candidates, siz
         struct slice c = candidates[i];
         if (c.n == 0 || c.n > NAME_BYTES_MAX) continue;
         unsigned d = distance(name, c);
-        if (d > allowed && begins(name, c)) d = allowed;
+        if (d > allowed && begin_alike(name, c)) d = allowed;
         if (d < best_distance) {
             best = c;
             best_distance = d;

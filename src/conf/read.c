@@ -192,7 +192,7 @@ static void list_read(struct reader *r, const struct place *p) {
     struct list *list = (struct list *)(p->base + k->offset);
     char example[64];
     const struct node *n = p->node == NULL && k->fallback != NULL ? default_list(r, k) : p->node;
-    if (n == NULL || n->null) print_unset(&r->printer, k);
+    if (n == NULL) print_unset(&r->printer, k);
     if (n == NULL || !expect(r, n, NODE_LIST, row_example(k, example, sizeof example))) return;
     if (!count_fits(r, k, n, n->count)) return;
     list->items = arena_zalloc(r->keep, (n->count + 1) * k->item_bytes);
@@ -219,7 +219,7 @@ static void named_read(struct reader *r, const struct place *p) {
     const struct key *k = p->key;
     struct list *list = (struct list *)(p->base + k->offset);
     char example[64];
-    if (p->node == NULL || p->node->null) print_unset(&r->printer, k);
+    if (p->node == NULL) print_unset(&r->printer, k);
     if (p->node == NULL || !expect(r, p->node, NODE_MAP, row_example(k, example, sizeof example))) return;
     if (!count_fits(r, k, p->node, p->node->count)) return;
     list->items = arena_zalloc(r->keep, (p->node->count + 1) * k->item_bytes);
@@ -279,13 +279,21 @@ static void unknown_keys(struct reader *r, const struct node *map, const struct 
     }
 }
 
+/* A section whose entries are all commented out counts as not given. Not so a list of texts: `models:` without any would
+ * otherwise allow everything. */
+static bool counts_as_absent(const struct key *k, const struct node *n) {
+    bool section = k->type == KEY_SECTION || k->type == KEY_LIST || k->type == KEY_NAMED || k->type == KEY_PAIRS;
+    return section && n->null;
+}
+
 static void key_read(struct reader *r, struct place *p, struct slice name, const struct node *map) {
     const struct node_entry *e = map != NULL ? tree_find(map, name) : NULL;
     if (e != NULL) {
-        p->node = e->value;
+        p->node = counts_as_absent(p->key, e->value) ? NULL : e->value;
         p->at = e->key->at;
         if (p->key->flags & KEY_NOT_BUILT) not_built_warn(r, p, name);
-    } else if (p->key->flags & KEY_REQUIRED) {
+    }
+    if (p->node == NULL && (p->key->flags & KEY_REQUIRED)) {
         conf_error_add(r->errors, p->at, "`%s` is missing", name.p);
         return;
     }

@@ -54,7 +54,7 @@ static void syntax_error(struct parsing *p) {
         conf_error_add(p->errors, position_of_byte(p, y->problem_offset), "not a text file: %s", problem);
     } else if (tab_begins(line)) {
         conf_error_add(p->errors, position_of(p, y->problem_mark), "not valid YAML: indent with spaces, not with a tab");
-    } else if (memmem(line.p, line.n, "${", 2) != NULL) {
+    } else if (line.n > 0 && memmem(line.p, line.n, "${", 2) != NULL) {
         conf_error_add(p->errors, position_of(p, y->problem_mark),
                        "not valid YAML: %s; inside { } and [ ] put quotes around \"${…}\"", problem);
     } else if (y->context != NULL && y->context_mark.line != y->problem_mark.line) {

@@ -93,6 +93,7 @@ bool value_from_node(const struct node *n, struct arena *arena, struct conf_erro
         return false;
     }
     struct expanding x = {.node = n, .arena = arena, .errors = errors};
+    buf_reserve(&x.out, n->text.n + 1); /* an empty buffer has no memory to make a slice of */
     bool fine = expand(&x);
     const char *fault = fine ? text_fault(buf_slice(&x.out)) : NULL;
     if (fault != NULL && x.environment != NULL)

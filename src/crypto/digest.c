@@ -1,5 +1,5 @@
-/* SHA-256 and constant-time comparison, by OpenSSL. The algorithm is fetched once: a fetch per call costs more than hashing
- * a key does. */
+/* SHA-256 and constant-time comparison, by OpenSSL. The algorithm is fetched once: a fetch per call costs more than
+ * hashing a key does. */
 #include "crypto/digest.h"
 
 #include <assert.h>
@@ -22,4 +22,6 @@ void digest_sha256(struct slice s, uint8_t out[DIGEST_BYTES]) {
     assert(done == 1 && length == DIGEST_BYTES);
 }
 
-bool digest_equal(const uint8_t *a, const uint8_t *b) { return CRYPTO_memcmp(a, b, DIGEST_BYTES) == 0; }
+bool digest_equal(const uint8_t *a, const uint8_t *b) {
+    return CRYPTO_memcmp(a, b, DIGEST_BYTES) == 0;
+}

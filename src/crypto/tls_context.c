@@ -1,5 +1,5 @@
-/* OpenSSL contexts. The hard part is what OpenSSL does not do unless told: verify the peer, compare its name, send the name,
- * keep sessions. It knows nothing of sockets: bytes are moved by whoever owns the SSL. */
+/* OpenSSL contexts. The hard part is what OpenSSL does not do unless told: verify the peer, compare its name, send the
+ * name, keep sessions. It knows nothing of sockets: bytes are moved by whoever owns the SSL. */
 #include "crypto/tls_context.h"
 
 #include <arpa/inet.h>
@@ -24,12 +24,19 @@ static const unsigned char PROTOCOLS[] = "\x08http/1.1"; /* RFC 7301 3.1 */
 enum { PROTOCOLS_BYTES = sizeof PROTOCOLS - 1 };
 static const unsigned char SESSION_SCOPE[] = "weir";
 
-/* The certificate chain and key come from files the operator may have made wrongly: the first reason is the useful one. */
-static struct tls_context *fail(struct tls_context *t, const char *what, const char *file, char *error, size_t error_bytes) {
-    unsigned long code = ERR_get_error();
+static const char *reason_text(unsigned long code, char *text, size_t text_bytes) {
+    if (ERR_SYSTEM_ERROR(code)) return strerror_r(ERR_GET_REASON(code), text, text_bytes);
     const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
-    snprintf(error, error_bytes, "%s%s%s: %s", what, file != NULL ? " " : "", file != NULL ? file : "",
-             reason != NULL ? reason : "OpenSSL gave no reason");
+    return reason != NULL ? reason : "OpenSSL gave no reason";
+}
+
+/* The certificate chain and key come from files the operator may have made wrongly: the first reason is the useful one.
+ */
+static struct tls_context *fail(struct tls_context *t, const char *what, const char *file, char *error,
+                                size_t error_bytes) {
+    char text[128];
+    const char *reason = reason_text(ERR_get_error(), text, sizeof text);
+    snprintf(error, error_bytes, "%s%s%s: %s", what, file != NULL ? " " : "", file != NULL ? file : "", reason);
     ERR_clear_error();
     tls_context_unref(t);
     return NULL;
@@ -62,7 +69,8 @@ static int protocol_select(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-struct tls_context *tls_server_new(const char *certificate_file, const char *key_file, char *error, size_t error_bytes) {
+struct tls_context *tls_server_new(const char *certificate_file, const char *key_file, char *error,
+                                   size_t error_bytes) {
     struct tls_context *t = context_new(TLS_server_method());
     if (t->ssl == NULL) return fail(t, "TLS", NULL, error, error_bytes);
     SSL_CTX_set_options(t->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
@@ -162,6 +170,10 @@ void tls_ssl_free(struct ssl_st *ssl, bool failed) {
     SSL_free(ssl);
 }
 
-struct ssl_ctx_st *tls_context_ssl(const struct tls_context *t) { return t->ssl; }
+struct ssl_ctx_st *tls_context_ssl(const struct tls_context *t) {
+    return t->ssl;
+}
 
-bool tls_context_verifies(const struct tls_context *t) { return t->verify; }
+bool tls_context_verifies(const struct tls_context *t) {
+    return t->verify;
+}

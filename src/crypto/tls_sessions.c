@@ -1,5 +1,5 @@
-/* Client sessions by host, so that new connections resume. Small and behind one lock: it is asked once per new connection,
- * which costs a handshake anyway. It does not persist anything. */
+/* Client sessions by host, so that new connections resume. Small and behind one lock: it is asked once per new
+ * connection, which costs a handshake anyway. It does not persist anything. */
 #include "tls_sessions.h"
 
 #include <string.h>
@@ -41,15 +41,15 @@ struct tls_peer *sessions_peer(struct tls_sessions *s, const char *host) {
     return peer;
 }
 
-static void drop(struct tls_peer *peer, unsigned at) {
+static void newest_remove(struct tls_peer *peer) {
     peer->count--;
-    memmove(&peer->sessions[at], &peer->sessions[at + 1], (peer->count - at) * sizeof peer->sessions[0]);
+    for (unsigned i = 0; i < peer->count; i++) peer->sessions[i] = peer->sessions[i + 1];
 }
 
 void sessions_put(struct tls_sessions *s, struct tls_peer *peer, SSL_SESSION *session) {
     pthread_mutex_lock(&s->lock);
     if (peer->count == SESSIONS_PER_HOST) SSL_SESSION_free(peer->sessions[--peer->count]);
-    memmove(&peer->sessions[1], &peer->sessions[0], peer->count * sizeof peer->sessions[0]);
+    for (unsigned i = peer->count; i > 0; i--) peer->sessions[i] = peer->sessions[i - 1];
     peer->sessions[0] = session;
     peer->count++;
     pthread_mutex_unlock(&s->lock);
@@ -67,12 +67,12 @@ SSL_SESSION *sessions_take(struct tls_sessions *s, struct tls_peer *peer) {
         SSL_SESSION *newest = peer->sessions[0];
         if (!usable(newest)) {
             SSL_SESSION_free(newest);
-            drop(peer, 0);
+            newest_remove(peer);
             continue;
         }
         found = newest;
         if (SSL_SESSION_get_protocol_version(newest) >= TLS1_3_VERSION)
-            drop(peer, 0);
+            newest_remove(peer);
         else
             SSL_SESSION_up_ref(newest);
     }

@@ -16,7 +16,9 @@ struct tls_sessions {
 
 void sessions_init(struct tls_sessions *s);
 void sessions_clear(struct tls_sessions *s);
-struct tls_peer *sessions_peer(struct tls_sessions *s, const char *host); /* lives as long as `s`; NULL: too many hosts */
+/* Lives as long as `s`; NULL: too many hosts. */
+struct tls_peer *sessions_peer(struct tls_sessions *s, const char *host);
 void sessions_put(struct tls_sessions *s, struct tls_peer *peer, SSL_SESSION *session); /* takes over the reference */
-/* The newest session still valid, with a reference for the caller, or NULL. A TLS 1.3 ticket is given once (RFC 8446 C.4). */
+/* The newest session still valid, with a reference for the caller, or NULL. A TLS 1.3 ticket is given once (RFC 8446
+ * C.4). */
 SSL_SESSION *sessions_take(struct tls_sessions *s, struct tls_peer *peer);

@@ -24,20 +24,21 @@ const uint8_t number_steps[NUMBER_STEPS][NUMBER_CLASSES] = {
     [NUMBER_EXPONENT] = {[CLASS_ZERO] = NUMBER_EXPONENT, [CLASS_DIGIT] = NUMBER_EXPONENT},
 };
 
-static bool is_number(struct slice token) {
+/* `cut`: there was more of it, so it may stop anywhere in a number. */
+static bool is_number(struct slice token, bool cut) {
     enum number_step step = NUMBER_BAD;
     for (size_t i = 0; i < token.n; i++) {
         step = number_next(step, (uint8_t)token.p[i]);
         if (step == NUMBER_BAD) return false;
     }
-    return number_may_end(step);
+    return cut || number_may_end(step);
 }
 
-enum json_type token_type(struct slice token) {
+enum json_type token_type(struct slice token, bool cut) {
     if (slice_equal(token, SLICE("null"))) return JSON_NULL;
     if (slice_equal(token, SLICE("true"))) return JSON_TRUE;
     if (slice_equal(token, SLICE("false"))) return JSON_FALSE;
-    return is_number(token) ? JSON_NUMBER : JSON_NONE;
+    return is_number(token, cut) ? JSON_NUMBER : JSON_NONE;
 }
 
 static bool is_digit(char c) {
@@ -71,7 +72,7 @@ static struct decimal split_decimal(struct slice text) {
 }
 
 bool json_number_u32(struct slice text, uint32_t *value) {
-    if (!is_number(text) || text.p[0] == '-') return false;
+    if (!is_number(text, false) || text.p[0] == '-') return false;
     struct decimal d = split_decimal(text);
     int64_t digit_count = (int64_t)(d.whole.n + d.fraction.n), point = (int64_t)d.whole.n + d.exponent;
     uint64_t v = 0;

@@ -26,5 +26,6 @@ static inline enum number_step number_next(enum number_step step, uint8_t c) {
 static inline bool number_may_end(enum number_step step) {
     return step == NUMBER_ZERO || step == NUMBER_INT || step == NUMBER_FRACTION || step == NUMBER_EXPONENT;
 }
-/* What a whole token outside a string is: JSON_NUMBER, a literal, or JSON_NONE when it is neither. */
-enum json_type token_type(struct slice token);
+/* What a whole token outside a string is: JSON_NUMBER, a literal, or JSON_NONE when it is neither. `cut`: only its
+ * beginning is known, and judged. */
+enum json_type token_type(struct slice token, bool cut);

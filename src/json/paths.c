@@ -25,7 +25,7 @@ static uint16_t add_node(struct builder *b, uint16_t parent, struct slice name) 
     *node = (struct json_node){.id = -1, .element = JSON_NODE_NONE, .name_length = (uint8_t)name.n};
     if (name.n > 0) memcpy(node->name, name.p, name.n);
     b->parents[t->node_count] = parent;
-    return (uint16_t)t->node_count++;
+    return t->node_count++;
 }
 
 static uint16_t step_into_element(struct builder *b, uint16_t node) {

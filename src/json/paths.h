@@ -29,7 +29,7 @@ struct json_slot {
 struct json_paths {
     struct json_node *nodes;
     struct json_slot *slots;
-    size_t node_count;
+    uint16_t node_count;
 };
 
 /* Length, first and last byte tell nearly all names of one object apart; never 0. */

@@ -239,7 +239,7 @@ ALWAYS_INLINE void in_literal(struct json_scan *s, struct cursor *c) {
 }
 
 static __attribute__((noinline)) void report_token(const struct json_scan *s, uint64_t end, struct slice text) {
-    enum json_type type = token_type(text);
+    enum json_type type = token_type(text, end - s->value_begin > text.n);
     if (type != JSON_NONE) report_scalar(s, type, end, text);
 }
 

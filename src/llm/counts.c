@@ -19,16 +19,13 @@ static uint32_t fit(uint64_t value) {
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
-/* Is reasoning inside the output count? The total tells; without one the dialect's custom does. */
+/* Is reasoning inside the output count or beside it? Where there is a total, what is in it and not input is output,
+ * unless that is less than the output itself; without one the dialect's custom decides. */
 static uint64_t output_with_reasoning(const struct counts *c, enum counts_rule rule, uint64_t input,
                                       uint64_t reasoning) {
     uint64_t output = get(c, COUNT_OUTPUT), total = get(c, COUNT_TOTAL);
     if (reasoning == 0) return output;
-    if (has(c, COUNT_TOTAL)) {
-        if (input + output == total) return output;
-        if (input + output + reasoning == total) return output + reasoning;
-        return larger(output, total > input ? total - input : 0);
-    }
+    if (has(c, COUNT_TOTAL)) return larger(output, total > input ? total - input : 0);
     return rule == COUNTS_GEMINI || reasoning > output ? output + reasoning : output;
 }
 

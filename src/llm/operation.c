@@ -32,7 +32,8 @@ static const struct {
     {SLICE_INIT("/v1/models"), HTTP_GET, DIALECT_OPENAI, OPERATION_MODELS},
 };
 
-static const struct slice gemini_prefix = SLICE_INIT("/v1beta/models/");
+/* v1beta is the documented one; newer Google SDKs ask for v1 unless told otherwise. */
+static const struct slice gemini_prefixes[] = {SLICE_INIT("/v1beta/models/"), SLICE_INIT("/v1/models/")};
 static const struct {
     struct slice verb;
     enum operation operation;
@@ -71,8 +72,11 @@ enum failure route_match(enum http_method method, struct slice path, struct rout
         route->operation = endpoints[i].operation;
         return method == endpoints[i].method ? FAILURE_NONE : FAILURE_METHOD_NOT_ALLOWED;
     }
-    if (!slice_starts(path, gemini_prefix)) return FAILURE_NOT_FOUND;
-    struct slice segment = {path.p + gemini_prefix.n, path.n - gemini_prefix.n};
-    if (!gemini_match(segment, route)) return FAILURE_NOT_FOUND;
-    return method == HTTP_POST ? FAILURE_NONE : FAILURE_METHOD_NOT_ALLOWED;
+    for (size_t i = 0; i < sizeof gemini_prefixes / sizeof *gemini_prefixes; i++) {
+        if (!slice_starts(path, gemini_prefixes[i])) continue;
+        struct slice segment = {path.p + gemini_prefixes[i].n, path.n - gemini_prefixes[i].n};
+        if (!gemini_match(segment, route)) return FAILURE_NOT_FOUND;
+        return method == HTTP_POST ? FAILURE_NONE : FAILURE_METHOD_NOT_ALLOWED;
+    }
+    return FAILURE_NOT_FOUND;
 }

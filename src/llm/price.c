@@ -137,7 +137,8 @@ static bool read_row(const json_t *object, struct price *p, const struct complai
 }
 
 static int compare_text(struct slice a, struct slice b) {
-    int order = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+    size_t shorter = a.n < b.n ? a.n : b.n;
+    int order = shorter > 0 ? memcmp(a.p, b.p, shorter) : 0;
     return order != 0 ? order : a.n < b.n ? -1 : a.n > b.n;
 }
 
@@ -195,6 +196,14 @@ void price_table_free(struct price_table *t) {
     }
     mem_free(t->rows);
     mem_free(t);
+}
+
+bool price_next(const struct price_table *t, size_t *cursor, struct slice *provider, struct slice *model) {
+    if (*cursor >= t->count) return false;
+    const struct price *row = &t->rows[(*cursor)++];
+    *provider = slice_of(row->provider);
+    *model = slice_of(row->model);
+    return true;
 }
 
 size_t price_count(const struct price_table *t) {

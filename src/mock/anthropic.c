@@ -120,7 +120,7 @@ void anthropic_messages(struct build *b) {
     } else {
         struct buf text = {0};
         uint64_t target = knob(b, MOCK_BODY_BYTES);
-        answer_text(b, &text, &n, target > 480 ? (size_t)target - 480 : 0);
+        answer_text(b, &text, &n, target > 380 ? (size_t)target - 380 : 0);
         buf_append_text(&body, "{\"type\":\"text\",\"text\":\"");
         buf_append_slice(&body, buf_slice(&text));
         buf_append_text(&body, "\"}");

@@ -86,7 +86,7 @@ void gemini_generate(struct build *b) {
     } else {
         struct buf text = {0};
         uint64_t target = knob(b, MOCK_BODY_BYTES);
-        answer_text(b, &text, &n, target > 360 ? (size_t)target - 360 : 0);
+        answer_text(b, &text, &n, target > 290 ? (size_t)target - 290 : 0);
         buf_append_text(&part, "{\"text\":\"");
         buf_append_slice(&part, buf_slice(&text));
         buf_append_text(&part, "\"}");

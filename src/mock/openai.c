@@ -113,7 +113,7 @@ static void stream(struct build *b, const struct counts *n) {
 }
 
 static void put_message(struct build *b, struct buf *out, const struct counts *n) {
-    size_t target = knob(b, MOCK_BODY_BYTES), around = buf_length(out) + 400; /* about what follows the text */
+    size_t target = knob(b, MOCK_BODY_BYTES), around = buf_length(out) + 440; /* about what follows the text */
     struct buf text = {0};
     answer_text(b, &text, n, target > around ? target - around : 0);
     buf_append_text(out, "\"message\":{\"role\":\"assistant\",");

@@ -147,7 +147,7 @@ void openai_responses(struct build *b) {
     bool streamed = b->request->facts.stream;
     uint64_t target = knob(b, MOCK_BODY_BYTES);
     if (r.n.tool) put_call_item(&r, &r.output, true);
-    else put_text_item(&r, &r.output, !streamed && target > 850 ? (size_t)target - 850 : 0);
+    else put_text_item(&r, &r.output, !streamed && target > 740 ? (size_t)target - 740 : 0);
     if (streamed) {
         stream(&r);
     } else {

@@ -23,9 +23,16 @@ static bool path_matches(struct slice pattern, struct slice path) {
            slice_equal((struct slice){path.p + path.n - after.n, after.n}, after);
 }
 
+/* A path as the row's dialect writes it: Gemini's clients send either version. */
+static struct slice path_of_row(enum operation o, struct slice path) {
+    if (rows[o].dialect != DIALECT_GEMINI) return path;
+    size_t version = slice_starts(path, SLICE("/v1beta/")) ? 7 : slice_starts(path, SLICE("/v1/")) ? 3 : path.n;
+    return (struct slice){path.p + version, path.n - version};
+}
+
 enum operation operation_of(struct slice path) {
     enum operation o = 0;
-    while (o < OPERATION_COUNT && !path_matches(rows[o].path, path)) o++;
+    while (o < OPERATION_COUNT && !path_matches(rows[o].path, path_of_row(o, path))) o++;
     return o;
 }
 
@@ -43,12 +50,13 @@ bool operation_generates(enum operation o) {
         [OPERATION_CHAT] = true,     [OPERATION_COMPLETIONS] = true, [OPERATION_RESPONSES] = true,
         [OPERATION_MESSAGES] = true, [OPERATION_GENERATE] = true,    [OPERATION_STREAM_GENERATE] = true,
     };
-    return generates[o];
+    return o < OPERATION_COUNT && generates[o];
 }
 
 struct slice operation_path_model(enum operation o, struct slice path) {
     struct slice before, after;
     if (!path_split(rows[o].path, &before, &after)) return (struct slice){0};
+    path = path_of_row(o, path);
     return (struct slice){path.p + before.n, path.n - before.n - after.n};
 }
 

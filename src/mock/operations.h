@@ -15,14 +15,14 @@
     X(SPEECH, OPENAI, ON_POST, "/v1/audio/speech", NEED_MODEL | NEED_INPUT)                                             \
     X(MESSAGES, ANTHROPIC, ON_POST, "/v1/messages", NEED_MODEL | NEED_MESSAGES | NEED_MAX_TOKENS)                       \
     X(COUNT_TOKENS, ANTHROPIC, ON_POST, "/v1/messages/count_tokens", NEED_MODEL | NEED_MESSAGES)                        \
+    X(GENERATE, GEMINI, ON_POST, "/models/*:generateContent", NEED_CONTENTS)                                            \
+    X(STREAM_GENERATE, GEMINI, ON_POST, "/models/*:streamGenerateContent", NEED_CONTENTS)                               \
+    X(EMBED, GEMINI, ON_POST, "/models/*:embedContent", NEED_CONTENT)                                                   \
+    X(BATCH_EMBED, GEMINI, ON_POST, "/models/*:batchEmbedContents", NEED_REQUESTS)                                      \
+    X(COUNT_GEMINI, GEMINI, ON_POST, "/models/*:countTokens", 0)                                                        \
     X(MODELS, OPENAI, ON_GET, "/v1/models", 0)                                                                          \
     X(MODEL, OPENAI, ON_GET, "/v1/models/*", 0)                                                                         \
     X(FILES, OPENAI, ON_ANY, "/v1/files*", 0)                                                                           \
-    X(GENERATE, GEMINI, ON_POST, "/v1beta/models/*:generateContent", NEED_CONTENTS)                                     \
-    X(STREAM_GENERATE, GEMINI, ON_POST, "/v1beta/models/*:streamGenerateContent", NEED_CONTENTS)                        \
-    X(EMBED, GEMINI, ON_POST, "/v1beta/models/*:embedContent", NEED_CONTENT)                                            \
-    X(BATCH_EMBED, GEMINI, ON_POST, "/v1beta/models/*:batchEmbedContents", NEED_REQUESTS)                               \
-    X(COUNT_GEMINI, GEMINI, ON_POST, "/v1beta/models/*:countTokens", 0)                                                 \
     X(STATS, OPENAI, ON_GET, "/mock/stats", 0)
 
 enum { ON_GET = 1, ON_POST = 2, ON_ANY = 3 };
@@ -36,7 +36,7 @@ enum operation { OPERATIONS(OPERATION_ENUM) OPERATION_COUNT };
 struct operation_row {
     enum dialect dialect;
     unsigned methods, needs;
-    struct slice path; /* may hold one `*` */
+    struct slice path; /* may hold one `*`; Gemini's without its version, /v1beta or /v1 */
 };
 const struct operation_row *operation_row(enum operation o);
 enum operation operation_of(struct slice path);                        /* OPERATION_COUNT: none */

@@ -123,7 +123,7 @@ static void take_query(struct request *r, struct slice query) {
         if (slice_starts(item, SLICE("mock="))) take_query_knobs(r, (struct slice){item.p + 5, item.n - 5});
         else if (slice_equal(item, SLICE("alt=sse"))) r->facts.gemini_sse = 1;
         else if (slice_starts(item, SLICE("key=")) && r->facts.dialect == DIALECT_GEMINI)
-            r->has_key = item.n > 4 && item.n - 4 < sizeof r->key && memcpy(r->key, item.p + 4, item.n - 4);
+            snprintf(r->key, sizeof r->key, "%.*s", (int)item.n - 4, item.p + 4);
     }
 }
 
@@ -144,11 +144,9 @@ static void take_key(struct request *r, const struct http_head *head, const char
         struct slice v = head_value(head, holders[i]);
         if (holders[i] == FIELD_AUTHORIZATION && slice_starts(v, SLICE("Bearer "))) v = slice_trim((struct slice){v.p + 7, v.n - 7});
         if (v.n == 0) continue;
-        r->has_key = true;
         snprintf(r->key, sizeof r->key, "%.*s", (int)v.n, v.p);
     }
-    if (!r->has_key) refuse(r, 401, "no key was sent", (struct slice){0});
-    else if (only && strcmp(only, r->key) != 0) refuse(r, 401, "the key is not the one this mock was started with", (struct slice){0});
+    if (only && strcmp(only, r->key) != 0) refuse(r, 401, "the key is not the one this mock was started with", (struct slice){0});
 }
 
 void request_begin(struct request *r, const struct http_head *head, const struct mock_knobs *defaults, const char *key) {
@@ -168,8 +166,6 @@ void request_begin(struct request *r, const struct http_head *head, const struct
     }
     if (!operation_takes(f->operation, head->method)) refuse(r, 405, "not for this endpoint: ", http_method_name(head->method));
     if (f->operation != OPERATION_STATS) take_key(r, head, key);
-    if (f->dialect == DIALECT_ANTHROPIC && head_value(head, FIELD_ANTHROPIC_VERSION).n == 0)
-        refuse(r, 400, "anthropic-version: header is required", (struct slice){0});
     keep_name(f->model, operation_path_model(f->operation, head->path));
     if (strpbrk(f->model, "\"\\")) refuse(r, 400, "the model's name is malformed", (struct slice){0});
     f->stream = f->operation == OPERATION_STREAM_GENERATE;

@@ -1,6 +1,6 @@
 /* A connection's life: opening, sending, closing. The hard part is that nothing here may call its owner back from a
- * downward call: a send that fails only notes it and queues a task, closing takes the descriptor out of the loop at once
- * and leaves the memory to the end of the turn. Reading is in conn_read.c, TLS in conn_tls.c. */
+ * downward call: a send that fails only notes it and queues a task, closing takes the descriptor out of the loop at
+ * once and leaves the memory to the end of the turn. Reading is in conn_read.c, TLS in conn_tls.c. */
 #include "net/conn.h"
 
 #include <assert.h>
@@ -104,7 +104,7 @@ static enum send_result queue_rest(struct conn *c, const struct iovec *pieces, i
 
 static enum send_result plain_send(struct conn *c, const struct iovec *pieces, int count, size_t total) {
     if (c->connecting || buf_length(&c->out) > 0) return queue_rest(c, pieces, count, 0);
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+    struct msghdr message = {.msg_iov = (struct iovec *)pieces,
                              .msg_iovlen = (size_t)(count < PIECES_PER_SEND ? count : PIECES_PER_SEND)};
     ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -127,7 +127,7 @@ enum send_result conn_send(struct conn *c, const struct iovec *pieces, int count
 }
 
 enum send_result conn_send_slice(struct conn *c, struct slice s) {
-    struct iovec piece = {(void *)(uintptr_t)s.p, s.n};
+    struct iovec piece = {(void *)s.p, s.n};
     return conn_send(c, &piece, 1);
 }
 

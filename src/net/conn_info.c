@@ -26,7 +26,9 @@ void conn_error_text(const struct conn *c, char *out, size_t out_bytes) {
         snprintf(out, out_bytes, "%s", c->error != 0 ? strerror_r(c->error, text, sizeof text) : "");
 }
 
-bool conn_tls_reused(const struct conn *c) { return c->tls != NULL && SSL_session_reused(c->tls->ssl) == 1; }
+bool conn_tls_reused(const struct conn *c) {
+    return c->tls != NULL && SSL_session_reused(c->tls->ssl) == 1;
+}
 
 uint64_t conn_rtt_ns(const struct conn *c) {
     struct tcp_info info = {0};
@@ -55,4 +57,6 @@ size_t conn_peer_text(const struct conn *c, char out[INET6_ADDRSTRLEN]) {
     return text != NULL ? strlen(text) : 0;
 }
 
-size_t loop_conn_count(const struct loop *l) { return l->conn_count; }
+size_t loop_conn_count(const struct loop *l) {
+    return l->conn_count;
+}

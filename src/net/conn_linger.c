@@ -1,6 +1,6 @@
-/* Leaving politely: closing a socket with unread input makes the kernel reset it, and the reset can destroy the answer the
- * peer has not read yet. So the output goes out first, then our end is told, and what the peer still sends is thrown
- * away for a bounded time and size (RFC 9112 9.6). */
+/* Leaving politely: closing a socket with unread input makes the kernel reset it, and the reset can destroy the answer
+ * the peer has not read yet. So the output goes out first, then our end is told, and what the peer still sends is
+ * thrown away for a bounded time and size (RFC 9112 9.6). */
 #include "base/clock.h"
 #include "conn_private.h"
 
@@ -51,7 +51,9 @@ static void linger_deadline(struct conn *c) {
     conn_deadline_set(c, c->loop->now_ns + LINGER_SEND_NS);
 }
 
-static void linger_close(struct conn *c, enum close_reason why) { (void)c, (void)why; }
+static void linger_close(struct conn *c, enum close_reason why) {
+    (void)c, (void)why;
+}
 
 static const struct conn_ops linger_ops = {
     .on_bytes = linger_bytes,

@@ -1,6 +1,7 @@
-/* Reading: one recv a wake-up into the loop's scratch, bytes an owner did not take, the peer's end. The hard part is order:
- * what was kept is given before anything newer, an end only after all bytes, and all of it from the loop. Pausing is
- * lazy: the event stays armed until it fires, so a pause that is over before bytes come costs no system call. */
+/* Reading: one recv a wake-up into the loop's scratch, bytes an owner did not take, the peer's end. The hard part is
+ * order: what was kept is given before anything newer, an end only after all bytes, and all of it from the loop.
+ * Pausing is lazy: the event stays armed until it fires, so a pause that is over before bytes come costs no system
+ * call. */
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -81,8 +82,8 @@ static void hangup_tell(struct conn *c) {
     if (c->ops->on_hangup != NULL) c->ops->on_hangup(c);
 }
 
-/* Reading is paused and the peer has ended or reset. With nothing left before the end it is told at once. TLS bytes are read
- * to see whether they are only its farewell. A peek takes the socket's error with it: it must be used here. */
+/* Reading is paused and the peer has ended or reset. With nothing left before the end it is told at once. TLS bytes are
+ * read to see whether they are only its farewell. A peek takes the socket's error with it: it must be used here. */
 static void left_while_paused(struct conn *c) {
     char byte;
     ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -134,7 +135,9 @@ void conn_redrive(struct loop_task *task) {
         conn_read_arm(c);
 }
 
-void conn_read_pause(struct conn *c) { c->reading = false; }
+void conn_read_pause(struct conn *c) {
+    c->reading = false;
+}
 
 void conn_read_resume(struct conn *c) {
     if (c->reading || c->closing) return;

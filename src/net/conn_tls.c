@@ -1,5 +1,6 @@
-/* The TLS side of a connection: handshakes (at most a few a turn, they cost hundreds of microseconds each), decrypting all
- * that one recv brought before anything is given, gathering pieces into full records. `out` holds ciphertext here. */
+/* The TLS side of a connection: handshakes (at most a few a turn, they cost hundreds of microseconds each), decrypting
+ * all that one recv brought before anything is given, gathering pieces into full records. `out` holds ciphertext here.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -12,10 +13,12 @@ static char *plain_scratch(struct loop *l) {
     return l->tls_scratch;
 }
 
-static char *record_scratch(struct loop *l) { return plain_scratch(l) + LOOP_SCRATCH_BYTES; }
+static char *record_scratch(struct loop *l) {
+    return plain_scratch(l) + LOOP_SCRATCH_BYTES;
+}
 
-/* Sends what was just encrypted. Output that was queued before has the writable event to bring it on, and the owner waits
- * for on_drained from there: it must not be emptied here. */
+/* Sends what was just encrypted. Output that was queued before has the writable event to bring it on, and the owner
+ * waits for on_drained from there: it must not be emptied here. */
 static void push_out(struct conn *c, bool was_empty) {
     if (c->broken || c->closing || buf_length(&c->out) == 0) return;
     if (was_empty) conn_write_out(c);

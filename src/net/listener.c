@@ -74,7 +74,9 @@ static void arm(struct listener *x) {
         event_del(&x->event);
 }
 
-static void starved_over(struct timer *t) { arm(CONTAINER_OF(t, struct listener, starved)); }
+static void starved_over(struct timer *t) {
+    arm(CONTAINER_OF(t, struct listener, starved));
+}
 
 static void starve(struct listener *x, int error) {
     static _Atomic uint64_t gate;

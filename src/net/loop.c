@@ -1,6 +1,6 @@
-/* The event loop: one libevent pass a turn, then the deferred tasks, then the closed connections are freed. The hard part
- * is time: the first callback of a turn sets the wake-up stamp, each callback's end is the next one's begin, so that a
- * turn reads the clock once per callback. It does not know what its events are for. */
+/* The event loop: one libevent pass a turn, then the deferred tasks, then the closed connections are freed. The hard
+ * part is time: the first callback of a turn sets the wake-up stamp, each callback's end is the next one's begin, so
+ * that a turn reads the clock once per callback. It does not know what its events are for. */
 #include "net/loop.h"
 
 #include <assert.h>
@@ -58,7 +58,9 @@ void loop_free(struct loop *l) {
     mem_free(l);
 }
 
-uint64_t loop_stamp(struct loop *l) { return l->now_ns = clock_now_ns(); }
+uint64_t loop_stamp(struct loop *l) {
+    return l->now_ns = clock_now_ns();
+}
 
 uint64_t loop_callback_begin(struct loop *l) {
     if (!l->in_turn) {
@@ -68,7 +70,9 @@ uint64_t loop_callback_begin(struct loop *l) {
     return l->now_ns;
 }
 
-uint64_t loop_callback_end(struct loop *l) { return loop_stamp(l); }
+uint64_t loop_callback_end(struct loop *l) {
+    return loop_stamp(l);
+}
 
 void loop_defer(struct loop *l, struct loop_task *task) {
     if (task->queued) return;
@@ -109,4 +113,6 @@ void loop_run(struct loop *l) {
     l->stopping = false;
 }
 
-void loop_stop(struct loop *l) { l->stopping = true; }
+void loop_stop(struct loop *l) {
+    l->stopping = true;
+}

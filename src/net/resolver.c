@@ -1,6 +1,7 @@
-/* Looking names up in threads. One entry per host and port holds the last good answer and whoever waits for a new one. The
- * hard part is the end: a look-up cannot be interrupted and may take half a minute, so a thread caught in one is left
- * to itself and the last user frees what is shared. It does not read record lifetimes: getaddrinfo(3) has none to give. */
+/* Looking names up in threads. One entry per host and port holds the last good answer and whoever waits for a new one.
+ * The hard part is the end: a look-up cannot be interrupted and may take half a minute, so a thread caught in one is
+ * left to itself and the last user frees what is shared. It does not read record lifetimes: getaddrinfo(3) has none to
+ * give. */
 #include "net/resolver.h"
 
 #include <arpa/inet.h>
@@ -21,9 +22,9 @@ enum { POST_TRIES = 2000 /* of a millisecond each */ };
 
 struct entry {
     char *host, *port;
-    struct addresses answer;      /* the last good one; count 0: none yet */
-    uint64_t answered_ns;         /* when it was good */
-    uint64_t retry_ns;            /* no new look-up before */
+    struct addresses answer; /* the last good one; count 0: none yet */
+    uint64_t answered_ns;    /* when it was good */
+    uint64_t retry_ns;       /* no new look-up before */
     bool looking;
     struct resolve *waiting;
     struct entry *next_job;

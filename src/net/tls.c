@@ -1,7 +1,7 @@
-/* TLS over memory: OpenSSL reads what one recv brought and writes into a buffer that one send empties, whatever the number
- * of records. The hard part of TLS on sockets (a write that must be repeated with the same bytes, reads that want to
- * write, bytes hidden inside the SSL) cannot happen this way: all input is taken out in the turn it came, output always
- * fits. What an SSL writes by itself while reading is counted and bounded. */
+/* TLS over memory: OpenSSL reads what one recv brought and writes into a buffer that one send empties, whatever the
+ * number of records. The hard part of TLS on sockets (a write that must be repeated with the same bytes, reads that
+ * want to write, bytes hidden inside the SSL) cannot happen this way: all input is taken out in the turn it came,
+ * output always fits. What an SSL writes by itself while reading is counted and bounded. */
 #include "tls.h"
 
 #include <assert.h>
@@ -72,10 +72,14 @@ void tls_free(struct tls *t) {
 
 static enum tls_result judge(struct tls *t, int outcome) {
     switch (SSL_get_error(t->ssl, outcome)) {
-    case SSL_ERROR_NONE: return TLS_DONE;
-    case SSL_ERROR_WANT_READ: return TLS_MORE;
-    case SSL_ERROR_ZERO_RETURN: return TLS_ENDED;
-    default: break;
+    case SSL_ERROR_NONE:
+        return TLS_DONE;
+    case SSL_ERROR_WANT_READ:
+        return TLS_MORE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_ENDED;
+    default:
+        break;
     }
     if (!t->failed) t->error = ERR_peek_last_error();
     t->failed = true;

@@ -1,14 +1,16 @@
-/* The timer wheel. A timer stays in the slot it was filed in while its owner moves the due time away; the slot's turn then
- * files it again, so that moving a deadline with every read costs one store. The hard part is that `fire` may set or cancel
- * any timer: slots are emptied into the `due` list first, and every timer is judged once more when it is taken from there.
- * It does not read the clock. */
+/* The timer wheel. A timer stays in the slot it was filed in while its owner moves the due time away; the slot's turn
+ * then files it again, so that moving a deadline with every read costs one store. The hard part is that `fire` may set
+ * or cancel any timer: slots are emptied into the `due` list first, and every timer is judged once more when it is
+ * taken from there. It does not read the clock. */
 #include "net/wheel.h"
 
 #include <assert.h>
 
 enum { FIRES_PER_TURN = 256 };
 
-static uint64_t slot_of(uint64_t due_ns) { return due_ns / WHEEL_SLOT_NS + (due_ns % WHEEL_SLOT_NS != 0); }
+static uint64_t slot_of(uint64_t due_ns) {
+    return due_ns / WHEEL_SLOT_NS + (due_ns % WHEEL_SLOT_NS != 0);
+}
 
 void wheel_init(struct wheel *w, uint64_t now_ns) {
     *w = (struct wheel){.next_slot = now_ns / WHEEL_SLOT_NS, .armed_slot = UINT64_MAX};
@@ -37,6 +39,7 @@ static void file(struct wheel *w, struct timer *t) {
 }
 
 static void unfile(struct wheel *w, struct timer *t) {
+    assert(t->link != NULL);
     *t->link = t->next;
     if (t->next != NULL) t->next->link = t->link;
     t->next = NULL;
@@ -82,9 +85,9 @@ uint64_t wheel_next_ns(const struct wheel *w) {
     return distance == WHEEL_SLOTS ? TIMER_NEVER : (w->next_slot + distance) * WHEEL_SLOT_NS;
 }
 
-/* Timers whose time has come move to the tail of `due`; the others are filed anew, those set to never leave. filed_slot 0
- * keeps timer_set() from moving a timer out of `due`: it is judged again when it is taken. The list is taken off its slot
- * first, because a timer filed anew may land in the same one. */
+/* Timers whose time has come move to the tail of `due`; the others are filed anew, those set to never leave. filed_slot
+ * 0 keeps timer_set() from moving a timer out of `due`: it is judged again when it is taken. The list is taken off its
+ * slot first, because a timer filed anew may land in the same one. */
 static void slot_empty(struct wheel *w, size_t at, uint64_t now_slot, struct timer ***tail) {
     struct timer *t = w->slots[at];
     w->slots[at] = NULL;

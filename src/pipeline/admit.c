@@ -31,6 +31,23 @@ static enum failure body_read_facts(struct exchange *x) {
     return FAILURE_NONE;
 }
 
+/* A name with control bytes in it is no model's, and must not get into a head. */
+static bool model_is_printable(struct slice model) {
+    for (size_t i = 0; i < model.n; i++)
+        if ((unsigned char)model.p[i] < 0x20 || model.p[i] == 0x7f) return false;
+    return true;
+}
+
+static enum failure model_judge(struct exchange *x) {
+    if (!model_is_printable(x->model_requested)) {
+        x->model_requested = SLICE("");
+        return FAILURE_UNKNOWN_MODEL;
+    }
+    if (x->model_requested.n == 0 || tenant_may_use(x->tenant, x->model_requested)) return FAILURE_NONE;
+    x->detail = x->model_requested;
+    return FAILURE_MODEL_NOT_ALLOWED;
+}
+
 enum step admit_enter(struct exchange *x, struct attempt *a) {
     (void)a;
     if (x->route.operation == OPERATION_MODELS) {
@@ -40,10 +57,7 @@ enum step admit_enter(struct exchange *x, struct attempt *a) {
     }
     if (x->route.model_in_path) x->model_requested = x->route.model;
     x->failure = body_read_facts(x);
-    if (x->failure == FAILURE_NONE && x->model_requested.n > 0 && !tenant_may_use(x->tenant, x->model_requested)) {
-        x->detail = x->model_requested;
-        x->failure = FAILURE_MODEL_NOT_ALLOWED;
-    }
+    if (x->failure == FAILURE_NONE) x->failure = model_judge(x);
     x->workload = workload_find(x);
     return x->failure == FAILURE_NONE ? STEP_NEXT : STEP_FAIL;
 }

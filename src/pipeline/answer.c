@@ -131,7 +131,7 @@ static size_t head_take(struct exchange *x, struct slice seen, struct http_head 
     static const struct head_limits limits = {8192, ANSWER_HEAD_MAX, 200};
     size_t length = head_end(seen.p, seen.n, &a->head_scanned);
     if (length == 0) {
-        if (seen.n > ANSWER_HEAD_MAX) a->failure = FAILURE_BAD_RESPONSE;
+        a->failure = head_check_partial_answer(seen.p, seen.n, &limits);
         return 0;
     }
     a->head_scanned = 0;

@@ -46,6 +46,7 @@ void exchange_callback_begin(struct exchange *x) {
     const struct loop *l = x->worker->loop;
     if (x->settled) return;
     x->callback_begin_ns = l->now_ns;
+    histogram_add(&x->worker->loop_lag, l->now_ns - l->wake_ns);
     ledger_woke(exchange_ledger(x), l->wake_ns, l->now_ns);
 }
 

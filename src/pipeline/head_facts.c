@@ -100,6 +100,7 @@ static bool tags_collect(struct exchange *x) {
     unsigned count = 0;
     for (unsigned i = 0; i < x->head.field_count; i++) {
         const struct field *f = &x->head.fields[i];
+        if (f->id == FIELD_X_WEIR && slice_equal_nocase(f->name, SLICE("x-weir-tag-"))) return false;
         if (f->id != FIELD_X_WEIR_TAG) continue;
         struct slice name = {f->name.p + prefix, f->name.n - prefix};
         if (++count > TAGS_MAX || !tag_name_is_good(name) || !label_is_printable(f->value)) return false;
@@ -182,7 +183,7 @@ static void trace_join(struct exchange *x) {
 
 enum failure head_labels(struct exchange *x) {
     if (x->head.first[FIELD_TRACEPARENT] != 0) trace_join(x);
-    bool good = (x->head.first[FIELD_X_WEIR_TAG] == 0 || tags_collect(x)) &&
+    bool good = ((x->head.first[FIELD_X_WEIR_TAG] == 0 && x->head.first[FIELD_X_WEIR] == 0) || tags_collect(x)) &&
                 label_collect(x, FIELD_X_WEIR_SESSION, &x->session) &&
                 label_collect(x, FIELD_X_WEIR_WORKLOAD, &x->workload_name) &&
                 label_collect(x, FIELD_X_WEIR_RELEASE, &x->release);

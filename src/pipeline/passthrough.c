@@ -3,19 +3,13 @@
  * mean another resource to the provider than to the rule, so it is none of ours. */
 #include "passthrough.h"
 
-/* Dot segments and escapes that could change a path's structure once somebody decodes it. */
+/* Escapes that could change a path's structure once somebody decodes it. */
 static bool path_is_plain(struct slice path) {
-    struct slice rest = path, segment;
-    while (slice_cut(&rest, '/', &segment))
-        if (slice_equal(segment, SLICE(".")) || slice_equal(segment, SLICE(".."))) return false;
-    for (size_t i = 0; i + 2 < path.n; i++) {
-        if (path.p[i] != '%') continue;
-        struct slice code = {path.p + i + 1, 2};
-        if (slice_equal_nocase(code, SLICE("2e")) || slice_equal_nocase(code, SLICE("2f")) ||
-            slice_equal_nocase(code, SLICE("5c")) || slice_equal(code, SLICE("25")))
-            return false;
-    }
-    return memchr(path.p, '\\', path.n) == NULL;
+    static const struct slice codes[] = {SLICE_INIT("2f"), SLICE_INIT("5c"), SLICE_INIT("25")};
+    for (size_t i = 0; i + 2 < path.n; i++)
+        for (size_t j = 0; path.p[i] == '%' && j < sizeof codes / sizeof codes[0]; j++)
+            if (slice_equal_nocase((struct slice){path.p + i + 1, 2}, codes[j])) return false;
+    return !path_has_dot_segments(path) && memchr(path.p, '\\', path.n) == NULL;
 }
 
 static struct slice rest_of_path(const struct exchange *x) {

@@ -30,6 +30,7 @@ static bool health_answer(struct exchange *x) {
     bool ready = is_health(x, SLICE("/readyz"));
     if (!ready && !is_health(x, SLICE("/healthz"))) return false;
     x->received_ns = x->worker->loop->now_ns;
+    x->unrecorded = true;
     if (ready && x->worker->draining) respond_json(x, 503, SLICE("{\"status\":\"draining\"}"));
     else respond_json(x, 200, ready ? SLICE("{\"status\":\"ready\"}") : SLICE("{\"status\":\"ok\"}"));
     return true;
@@ -111,26 +112,26 @@ static void head_complete(struct exchange *x, struct slice raw) {
 static size_t head_bytes(struct exchange *x, const char *p, size_t n) {
     struct client *c = x->client;
     struct slice seen = {p, n};
-    size_t before = buf_length(&c->pending);
+    size_t before = buf_length(&c->head_part);
     if (before > 0) {
-        buf_append(&c->pending, p, n);
-        seen = buf_slice(&c->pending);
+        buf_append(&c->head_part, p, n);
+        seen = buf_slice(&c->head_part);
     }
     size_t length = head_end(seen.p, seen.n, &c->head_scanned);
     enum failure f = length == 0 ? head_check_partial(seen.p, seen.n, &x->conf->head_limits) : FAILURE_NONE;
     if (f != FAILURE_NONE) {
-        buf_clear(&c->pending);
+        buf_clear(&c->head_part);
         c->head_scanned = 0;
         exchange_fail(x, f);
         return n;
     }
     if (length == 0) {
-        if (before == 0) buf_append(&c->pending, p, n);
+        if (before == 0) buf_append(&c->head_part, p, n);
         return n;
     }
     c->head_scanned = 0;
     head_complete(x, (struct slice){seen.p, length});
-    buf_clear(&c->pending);
+    buf_clear(&c->head_part);
     return length - before;
 }
 

@@ -48,7 +48,7 @@ struct slice redact_take(struct redactor *r, struct slice data) {
         size_t blank = open == REDACT_RUN_MIN ? (i + 1 < open ? i + 1 : open) : 1;
         memset(r->out + i + 1 - blank, '*', blank);
     }
-    r->held_length = open < REDACT_RUN_MIN ? open : 0;
+    r->held_length = open >= REDACT_RUN_MIN ? 0 : open < length ? open : length;
     size_t ready = length - r->held_length;
     memcpy(r->held, r->out + ready, r->held_length);
     return (struct slice){r->out, ready};

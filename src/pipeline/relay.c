@@ -147,7 +147,7 @@ static void end_send(struct exchange *x, struct outgoing *out) {
         buf_append_text(&end, "0\r\n");
         if (x->head.te_trailers) {
             buf_append_text(&end, "server-timing: ");
-            respond_timing(x, &end);
+            respond_timing_end(x, &end);
             buf_append_text(&end, "\r\n");
         }
         buf_append_text(&end, "\r\n");
@@ -163,6 +163,10 @@ void relay_end(struct exchange *x, struct outgoing *out) {
     if (x->relay == RELAY_REDACT) outgoing_body(x, out, redact_end(x->redactor));
     if (x->observer != NULL) observer_end(x->observer, x->worker->loop->wake_ns);
     if (buf_length(&x->held) > 0) outgoing_body(x, out, buf_slice(&x->held));
+    if (x->observer != NULL && observer_seen(x->observer)->failed && x->source == SOURCE_NONE) {
+        x->failure = FAILURE_STREAM_ERROR; /* its bytes passed as they came; it is no success */
+        x->source = SOURCE_PROVIDER;
+    }
     if (stream_is_cut(x)) {
         outgoing_flush(x, out, SLICE(""));
         x->attempt.failure = FAILURE_TRUNCATED;

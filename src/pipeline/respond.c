@@ -24,12 +24,25 @@ static void timing_put(struct buf *out, const char *name, uint64_t ns) {
     buf_append(out, ", ", 2);
 }
 
+static uint64_t spent_ns(const struct exchange *x, int phase) {
+    uint64_t ns = x->ledger.spent_ns[phase];
+    if (x->attempting) ns += x->attempt.ledger.spent_ns[phase];
+    return ns;
+}
+
+/* Phases that come after the head and are still running or to come when it is sent. */
+static bool comes_later(int phase) { return phase == PHASE_GENERATE || phase == PHASE_DRAIN; }
+
+void respond_timing_end(struct exchange *x, struct buf *out) {
+    timing_put(out, phase_name(PHASE_GENERATE), spent_ns(x, PHASE_GENERATE));
+    timing_put(out, phase_name(PHASE_DRAIN), spent_ns(x, PHASE_DRAIN));
+    timing_put(out, "total", x->worker->loop->now_ns - x->ledger.begin_ns);
+    out->end -= 2; /* the last comma */
+}
+
 void respond_timing(struct exchange *x, struct buf *out) {
-    for (int i = 0; i < PHASE_COUNT; i++) {
-        uint64_t ns = x->ledger.spent_ns[i];
-        if (x->attempting) ns = i == PHASE_RETRY ? 0 : ns + x->attempt.ledger.spent_ns[i];
-        if (ns > 0) timing_put(out, phase_name((enum phase)i), ns);
-    }
+    for (int i = 0; i < PHASE_COUNT; i++)
+        if (!comes_later(i)) timing_put(out, phase_name((enum phase)i), spent_ns(x, i));
     char ids[16 * 2 + 8 * 2];
     hex_encode(x->trace_id, 16, ids);
     hex_encode(x->span_id, 8, ids + 32);
@@ -80,8 +93,10 @@ static void respond(struct exchange *x, unsigned status, struct slice body, stru
 
 void respond_json(struct exchange *x, unsigned status, struct slice body) { respond(x, status, body, SLICE("")); }
 
-static void error_fields(struct buf *out, enum failure f, unsigned status) {
+static void error_fields(const struct exchange *x, struct buf *out, enum failure f, unsigned status) {
     const struct failure_row *row = failure_row(f);
+    if (f == FAILURE_METHOD_NOT_ALLOWED) /* RFC 9110 15.5.6 */
+        write_field(out, SLICE("allow"), x->route.operation == OPERATION_MODELS ? SLICE("GET") : SLICE("POST"));
     write_field(out, SLICE("x-weir-error"), slice_of(row->name));
     write_field(out, SLICE("x-weir-error-source"), slice_of(error_source_name(row->source)));
     if (status == 429 || status == 503) write_field(out, SLICE("retry-after"), SLICE("1"));
@@ -94,7 +109,7 @@ void respond_error(struct exchange *x, enum failure f) {
     char trace[32];
     unsigned status = failure_row(f)->status;
     error_body_write(&body, x->route.dialect, f, status, x->detail, trace_text(x, trace));
-    error_fields(&fields, f, status);
+    error_fields(x, &fields, f, status);
     respond(x, status, buf_slice(&body), buf_slice(&fields));
     buf_clear(&body);
     buf_clear(&fields);
@@ -107,7 +122,6 @@ void respond_broken(struct exchange *x, enum failure f) {
     x->keep_client = false;
     if (x->observer == NULL || x->answer_framing == FRAMING_LENGTH || !shape_has_errors(observer_shape(x->observer))) return;
     struct buf event = {0};
-    if (buf_length(&x->held) > 0) buf_append(&event, "\n\n", 2);
     error_event_write(&event, x->route.dialect, x->route.operation, observer_shape(x->observer), f, x->response_bytes > 0);
     char head[CHUNK_HEAD_MAX];
     size_t head_bytes = x->answer_framing == FRAMING_CHUNKED ? write_chunk_head(head, buf_length(&event)) : 0;
@@ -121,7 +135,7 @@ void respond_broken(struct exchange *x, enum failure f) {
     buf_clear(&event);
 }
 
-/* ---- GET /v1/models: aliases, then the bare names (without wildcards) that providers list ---- */
+/* ---- GET /v1/models: aliases, then what the providers of the caller's dialect serve ---- */
 
 struct model_list {
     struct exchange *x;
@@ -152,19 +166,32 @@ static bool alias_serves(const struct alias *a, enum dialect d) {
     return false;
 }
 
+/* What a pattern stands for: the models of that provider that have a known price. */
+static void pattern_put(struct model_list *l, const struct config_provider *p, struct slice pattern) {
+    size_t cursor = 0;
+    struct slice provider, model;
+    while (price_next(l->x->conf->prices, &cursor, &provider, &model))
+        if ((slice_equal(provider, p->name.text) || slice_equal(provider, slice_of(dialect_name(p->dialect)))) &&
+            slice_matches(model, pattern))
+            model_put(l, model, p->name.text);
+}
+
+static void provider_put(struct model_list *l, const struct config_provider *p) {
+    for (size_t i = 0; i < p->models.count; i++) {
+        struct slice model = p->models.items[i].text;
+        if (memchr(model.p, '*', model.n) == NULL) model_put(l, model, p->name.text);
+        else pattern_put(l, p, model);
+    }
+}
+
 void respond_models(struct exchange *x) {
     const struct snapshot *s = x->conf;
     struct model_list l = {.x = x, .anthropic = x->route.dialect == DIALECT_ANTHROPIC};
     buf_append_text(&l.out, l.anthropic ? "{\"data\":[" : "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < s->alias_count; i++)
         if (alias_serves(&s->aliases[i], x->route.dialect)) model_put(&l, s->aliases[i].name, SLICE("weir"));
-    for (size_t i = 0; i < s->provider_count; i++) {
-        const struct config_provider *p = s->providers[i]->conf;
-        for (size_t j = 0; p->dialect == x->route.dialect && j < p->models.count; j++) {
-            struct slice model = p->models.items[j].text;
-            if (memchr(model.p, '*', model.n) == NULL) model_put(&l, model, p->name.text);
-        }
-    }
+    for (size_t i = 0; i < s->provider_count; i++)
+        if (s->providers[i]->dialect == x->route.dialect) provider_put(&l, s->providers[i]->conf);
     buf_append_text(&l.out, l.anthropic ? "],\"has_more\":false,\"first_id\":null,\"last_id\":null}" : "]}");
     respond_json(x, 200, buf_slice(&l.out));
     buf_clear(&l.out);

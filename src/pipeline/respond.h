@@ -10,4 +10,5 @@ void respond_json(struct exchange *x, unsigned status, struct slice body); /* a 
 void respond_models(struct exchange *x);                  /* GET /v1/models */
 /* Fields every answer carries: x-weir-trace-id, provider, model, attempts, server-timing. Written to `out`. */
 void respond_fields(struct exchange *x, struct buf *out);
-void respond_timing(struct exchange *x, struct buf *out); /* the value of server-timing: phases so far */
+void respond_timing(struct exchange *x, struct buf *out); /* the value of server-timing: phases known with the head */
+void respond_timing_end(struct exchange *x, struct buf *out); /* … and those known at the end, for a trailer */

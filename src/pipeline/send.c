@@ -17,8 +17,7 @@ static bool provider_sets(const struct provider *p, struct slice name) {
 
 static bool field_passes(const struct exchange *x, const struct field *f) {
     if (f->id != FIELD_OTHER && field_way_request(f->id) != WAY_PASS) {
-        bool trace = f->id == FIELD_TRACEPARENT || f->id == FIELD_TRACESTATE;
-        if (!trace || !x->target->provider->conf->trusted) return false;
+        if (f->id != FIELD_TRACESTATE || !x->target->provider->conf->trusted) return false;
     }
     if (x->head.first[FIELD_CONNECTION] != 0 && head_nominated(&x->head, f->name)) return false;
     return x->target->provider->conf->headers.count == 0 || !provider_sets(x->target->provider, f->name);
@@ -37,6 +36,16 @@ static void field_copy(struct buf *out, const struct field *f) {
     buf_commit(out, (size_t)(at - start));
 }
 
+/* The provider's spans hang under this exchange's own (W3C Trace Context 4.3: a new parent-id, the rest kept). */
+static void trace_write(const struct exchange *x, struct buf *out) {
+    char value[55] = "00-";
+    hex_encode(x->trace_id, 16, value + 3);
+    value[35] = '-';
+    hex_encode(x->span_id, 8, value + 36);
+    memcpy(value + 52, "-01", 3);
+    write_field(out, SLICE("traceparent"), (struct slice){value, sizeof value});
+}
+
 static void head_compose(const struct exchange *x, struct buf *out) {
     buf_append_slice(out, http_method_name(x->head.method));
     buf_append(out, " ", 1);
@@ -45,6 +54,7 @@ static void head_compose(const struct exchange *x, struct buf *out) {
     buf_append_slice(out, x->target->provider->fields);
     for (unsigned i = 0; i < x->head.field_count; i++)
         if (field_passes(x, &x->head.fields[i])) field_copy(out, &x->head.fields[i]);
+    if (x->target->provider->conf->trusted) trace_write(x, out);
     if (x->body_mode == BODY_STREAMED && x->head.framing == FRAMING_CHUNKED) {
         buf_append_text(out, "transfer-encoding: chunked\r\n");
     } else if (x->head.framing != FRAMING_NONE || x->head.method == HTTP_POST) {

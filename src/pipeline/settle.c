@@ -183,7 +183,7 @@ enum step settle_enter(struct exchange *x, struct attempt *a) {
     x->callback_ns += now - x->callback_begin_ns;
     if (x->attempting) ledger_adopt(&x->ledger, &x->attempt.ledger, now);
     uint64_t total_ns = ledger_end(&x->ledger, now);
-    record_emit(x, total_ns, now);
+    if (!x->unrecorded) record_emit(x, total_ns, now);
     x->settled = true;
     atomic_store_explicit(&w->in_flight, atomic_load_explicit(&w->in_flight, memory_order_relaxed) - 1, memory_order_relaxed);
     client_release(x);

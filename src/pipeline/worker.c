@@ -38,6 +38,7 @@ void worker_clear(struct worker *w) {
     loop_free(w->loop);
     block_pool_clear(&w->blocks);
     traffic_clear(&w->traffic);
+    histogram_clear(&w->loop_lag);
 }
 
 void worker_drain(struct worker *w) {

@@ -92,13 +92,32 @@ static uint64_t log_dropped(void *context) {
     return recorder_log_dropped(g->recorder);
 }
 
+static bool connections(void *context, unsigned provider, struct metrics_connections *c) {
+    const struct gateway *g = context;
+    if (provider >= g->conf->provider_count) return false;
+    *c = (struct metrics_connections){.provider = g->conf->providers[provider]->name};
+    for (unsigned i = 0; i < g->thread_count; i++) {
+        const struct pool *p = &g->threads[i]->worker.pools[g->conf->providers[provider]->slot];
+        c->idle += atomic_load_explicit(&p->idle_count, memory_order_relaxed);
+        c->open += atomic_load_explicit(&p->open_count, memory_order_relaxed);
+    }
+    return true;
+}
+
 static void admin_open(struct gateway *g) {
     if (g->admin_fd < 0) return;
     const struct config *c = g->conf->config;
     struct admin_options o = {.listen_fd = g->admin_fd,
                               .token = c->admin.token.text,
                               .loopback = c->admin.address.loopback,
-                              .metrics = {g->traffics, g->thread_count, gateway_in_flight, gateway_clients, log_dropped, g},
+                              .metrics = {.traffics = g->traffics,
+                                          .loop_lags = g->loop_lags,
+                                          .worker_count = g->thread_count,
+                                          .in_flight = gateway_in_flight,
+                                          .open_clients = gateway_clients,
+                                          .log_dropped = log_dropped,
+                                          .connections = connections,
+                                          .context = g},
                               .ready = is_ready,
                               .context = g};
     g->admin = admin_start(&o);

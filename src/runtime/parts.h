@@ -37,6 +37,7 @@ struct gateway {
     struct recorder *recorder;
     struct admin *admin;
     const struct traffic *traffics[WORKERS_MAX];
+    const struct histogram *loop_lags[WORKERS_MAX];
     int admin_fd, signal_fd;
     struct event signal_event;
     struct timer tick;           /* while connections are at their ceiling, or draining */

@@ -59,6 +59,7 @@ bool threads_start(struct gateway *g) {
         t->cut.run = cut_run;
         t->stop.run = stop_run;
         g->threads[g->thread_count] = t;
+        g->loop_lags[g->thread_count] = &t->worker.loop_lag;
         g->traffics[g->thread_count++] = &t->worker.traffic;
         t->running = pthread_create(&t->id, NULL, worker_run, t) == 0;
         if (!t->running) {

@@ -57,6 +57,7 @@ def configuration(mock_port, raw_port, **more):
         "providers": providers(mock_port, raw_port),
         "models": {
             "fast": {"targets": [{"provider": "openai", "model": "gpt-4o-mini"}]},
+            "smart": {"targets": [{"provider": "anthropic", "model": "claude-opus-4-8"}]},
             "rawalias": {"targets": [{"provider": "raw", "model": "raw-behind-the-alias"}]},
         },
         "tenants": tenants(),
@@ -100,11 +101,35 @@ def raw(raw_provider):
     raw_provider.reset_script()
 
 
+class Shared:
+    """The gateway that most tests use. One that died is judged in the test that killed it, and started anew."""
+
+    def __init__(self, make):
+        self.make, self.gateway = make, None
+
+    def get(self):
+        if self.gateway is None or not self.gateway.is_alive():
+            self.gateway = self.make()
+        return self.gateway
+
+
 @pytest.fixture(scope="session")
-def gateway(tmp_path_factory, mock, raw_provider, certificates):
-    gateway = Gateway(tmp_path_factory.mktemp("gateway"), configuration(mock.port, raw_provider.port), tls=certificates)
+def shared(tmp_path_factory, mock, raw_provider, certificates):
+    shared = Shared(lambda: Gateway(tmp_path_factory.mktemp("gateway"), configuration(mock.port, raw_provider.port),
+                                    tls=certificates))
+    yield shared
+    if shared.gateway and shared.gateway.is_alive():
+        shared.gateway.stop_and_check()
+
+
+@pytest.fixture
+def gateway(shared):
+    gateway = shared.get()
     yield gateway
-    gateway.stop_and_check()
+    if not gateway.is_alive():
+        gateway.stop_and_check()
+    wrong = gateway.faults()
+    assert not wrong, f"{len(wrong)} faults:\n" + "\n".join(map(str, wrong[:5]))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_a_good_configuration_checks(tmp_path):
     ("http:\n  header_time: 10x\n", 2, ""),
     ("http:\n  body_bytes: -1\n", 2, ""),
     ("http:\n  headers: 18446744073709551617\n", 2, ""),
-    ("a: 'b\n", 1, ""),
+    ("a: 'b\n", 2, "quoted"),
     ("http:\n\tkeepalive: 1s\n", 2, ""),
     ("workers: 1\nworkers: 2\n", 2, ""),
     ("admin:\n  token: ${NOT_SET_ANYWHERE}\n", 2, "NOT_SET_ANYWHERE"),

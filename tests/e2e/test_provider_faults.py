@@ -117,7 +117,8 @@ def test_a_broken_stream_ends_in_an_error_event_and_without_its_terminator(gatew
         assert answer.status == 502
     assert record["error"] in ("truncated", "reset")
     if len(sent) > 2:
-        assert record["output_tokens"] > 0 and record["tokens_estimated"] is True
+        assert record["output_tokens"] > 0
+        assert record["tokens_estimated"] is (cut != "before the terminator")  # that one had the provider's own count
 
 
 def test_anthropic_breaks_with_its_own_error_event(gateway, raw):

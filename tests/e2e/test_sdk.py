@@ -221,7 +221,7 @@ def anthropic_client(request, base):
 
 def test_anthropic_message(anthropic_client, gateway):
     raw = anthropic_client.messages.with_raw_response.create(
-        model="claude-sonnet-4-5", max_tokens=50, messages=USER,
+        model="claude-opus-4-8", max_tokens=50, messages=USER,
         extra_headers=knobs(tokens=8, input_tokens=40, cached_tokens=10, cache_write_tokens=5))
     answer = raw.parse()
     assert answer.content[0].text and answer.stop_reason == "end_turn" and answer.usage.output_tokens == 8
@@ -233,7 +233,7 @@ def test_anthropic_message(anthropic_client, gateway):
 
 def test_anthropic_stream(anthropic_client, gateway):
     trace_id, traceparent = wire.new_trace()
-    with anthropic_client.messages.stream(model="claude-sonnet-4-5", max_tokens=50, messages=USER,
+    with anthropic_client.messages.stream(model="claude-opus-4-8", max_tokens=50, messages=USER,
                                           extra_headers={**knobs(tokens=11, gap_ms=2, ping=2), "traceparent": traceparent}) as s:
         text = "".join(s.text_stream)
         final = s.get_final_message()
@@ -247,7 +247,7 @@ def test_anthropic_stream(anthropic_client, gateway):
 def test_anthropic_tools(anthropic_client, gateway, stream):
     tool = {"name": "get_weather", "description": "w", "input_schema": {"type": "object", "properties": {}}}
     raw = anthropic_client.messages.with_raw_response.create(
-        model="claude-sonnet-4-5", max_tokens=50, messages=USER, tools=[tool], stream=stream, extra_headers=knobs(tools=1))
+        model="claude-opus-4-8", max_tokens=50, messages=USER, tools=[tool], stream=stream, extra_headers=knobs(tools=1))
     if stream:
         parts = [e.delta.partial_json for e in raw.parse() if e.type == "content_block_delta" and e.delta.type == "input_json_delta"]
         assert isinstance(json.loads("".join(parts)), dict)
@@ -257,8 +257,9 @@ def test_anthropic_tools(anthropic_client, gateway, stream):
 
 
 def test_anthropic_count_tokens_and_models(anthropic_client, gateway):
-    assert anthropic_client.messages.count_tokens(model="claude-sonnet-4-5", messages=USER).input_tokens > 0
-    assert list(anthropic_client.models.list())
+    assert anthropic_client.messages.count_tokens(model="claude-opus-4-8", messages=USER).input_tokens > 0
+    assert [m.id for m in anthropic_client.models.list()] == ["smart"]
+    assert anthropic_client.messages.create(model="smart", max_tokens=5, messages=USER).content
 
 
 @pytest.mark.parametrize("status,error", [(400, anthropic.BadRequestError), (404, anthropic.NotFoundError),
@@ -266,7 +267,7 @@ def test_anthropic_count_tokens_and_models(anthropic_client, gateway):
                                           (529, anthropic.InternalServerError)])
 def test_anthropic_errors_keep_their_kind(anthropic_client, status, error):
     with pytest.raises(error) as caught:
-        anthropic_client.messages.create(model="claude-sonnet-4-5", max_tokens=5, messages=USER,
+        anthropic_client.messages.create(model="claude-opus-4-8", max_tokens=5, messages=USER,
                                          extra_headers=knobs(error=status))
     assert caught.value.body["type"] == "error"
 
@@ -280,7 +281,7 @@ def test_anthropic_own_errors_keep_their_kind(anthropic_client):
 @pytest.mark.parametrize("fault", ["error_event", "truncate"])
 def test_anthropic_broken_stream_is_an_exception(anthropic_client, gateway, fault):
     raw = anthropic_client.messages.with_raw_response.create(
-        model="claude-sonnet-4-5", max_tokens=50, messages=USER, stream=True,
+        model="claude-opus-4-8", max_tokens=50, messages=USER, stream=True,
         extra_headers=knobs(fault=fault, fault_after=5, gap_ms=3))
     with pytest.raises((anthropic.APIError, httpx2.HTTPError)):
         for _ in raw.parse():
@@ -290,11 +291,13 @@ def test_anthropic_broken_stream_is_an_exception(anthropic_client, gateway, faul
 
 # Gemini
 
-@pytest.fixture
-def gemini_client(base):
+@pytest.fixture(params=["default", "v1beta"])
+def gemini_client(request, base):
+    """Newer SDKs ask under /v1/models/, older ones and those told so under /v1beta/models/."""
     url, options = base
+    version = {} if request.param == "default" else {"api_version": request.param}
     return genai.Client(api_key=TENANT_KEY, http_options=gtypes.HttpOptions(
-        base_url=url, client_args=dict(options), async_client_args=dict(options)))
+        base_url=url, **version, client_args=dict(options), async_client_args=dict(options)))
 
 
 def gemini_config(**values):
@@ -331,6 +334,8 @@ def test_gemini_tools(gemini_client, gateway):
 
 
 def test_gemini_embed_and_count(gemini_client, gateway):
+    answer = gemini_client.models.embed_content(model="gemini-embedding-001", contents=["a", "b"])
+    assert answer.embeddings[0].values
     answer = gemini_client.models.count_tokens(model="gemini-2.5-flash", contents="hi")
     assert answer.total_tokens > 0
 

@@ -22,7 +22,8 @@ static inline void extension_add(X509 *x, X509 *issuer, int nid, const char *val
     X509_EXTENSION_free(e);
 }
 
-/* issuer NULL: self-signed. names as in subjectAltName, NULL: an authority. Valid from yesterday for `days` from now. */
+/* issuer NULL: self-signed. names as in subjectAltName, NULL: an authority. Valid from yesterday for `days` from now.
+ */
 static inline struct issued issue(const char *label, const struct issued *issuer, const char *names, int days) {
     struct issued made = {.certificate = X509_new(), .key = EVP_EC_gen("P-256")};
     X509 *x = made.certificate;

@@ -110,6 +110,7 @@ class Gateway(Process):
         self.path.write_text(json.dumps(configuration, indent=1))  # JSON is YAML
         self.path.chmod(0o600)
         super().__init__(["serve", "-c", self.path], directory, environment)
+        self.judged_to = 0
         self.read_to, self.tail, self.seen, self.by_trace, self.by_trace_all = 0, b"", [], {}, {}
         self.wait_until_ready()
 
@@ -162,9 +163,10 @@ class Gateway(Process):
         return found[0]
 
     def faults(self):
-        """What is wrong with what it wrote: records that do not hold, sanitizer reports."""
+        """What is wrong with what it wrote since this was last asked: records that do not hold, sanitizer reports."""
         wrong = []
-        for record in self.records():
+        first, self.judged_to = self.judged_to, len(self.records())
+        for record in self.seen[first:]:
             if "not JSON" in record:
                 wrong.append(f"stdout holds a line that is no record: {record['not JSON'][:200]}")
                 continue

@@ -199,8 +199,7 @@ static const char *const accepted[] = {
     "\"\xC2\x80\xDF\xBF\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF\"",
     "\"\xF0\x90\x80\x80\xF4\x8F\xBF\xBF\"",
     "\"\xE3\x81\x82\xE3\x81\x84\xE3\x81\x86\xE3\x81\x88\xE3\x81\x8A\xE3\x81\x8B a\xC3\xA9 \xED\x95\x9C\xEA\xB5\xAD\"",
-    "\"\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82\xD0\xB0\xE3\x81"
-    "\x82\"",
+    "\"\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD1\x82\xD0\x9F\xD1\x80\xD0\xB8\xD0\xB2\xD0\xB5\xD0\xB0\xE3\x81\x82\"",
 };
 
 static void strict_accepts_all_of_json(void **state) {
@@ -359,6 +358,22 @@ static void only_the_first_bytes_of_a_long_text_are_kept(void **state) {
     }
 }
 
+/* A number is judged by what is kept of it, or relaxed mode would lose one that is cut behind its `e`. */
+static void a_long_number_is_found_in_both_modes(void **state) {
+    (void)state;
+    static const struct json_path paths[] = {{"", 1}};
+    for (int mode = JSON_STRICT; mode <= JSON_RELAXED; mode++) {
+        struct buf text = {0};
+        for (int i = 0; i < JSON_CAPTURE_BYTES - 1; i++) buf_append_text(&text, "3");
+        buf_append_text(&text, "e-1");
+        char *log = run(paths, 1, (enum json_mode)mode, buf_slice(&text));
+        assert_int_equal(strncmp(log, "1 number [0,258) 258 <333", 25), 0);
+        assert_non_null(strstr(log, "3e> @0\ndone at 258"));
+        free(log);
+        buf_clear(&text);
+    }
+}
+
 static void a_long_name_is_never_a_wanted_one(void **state) {
     (void)state;
     static const struct json_path paths[] = {{"abcdefghijklmnopqrstuvwxyzabcdefghijklmn", 1}, {"x", 2}};
@@ -430,6 +445,7 @@ int main(void) {
         cmocka_unit_test(relaxed_finds_the_wanted_members),
         cmocka_unit_test(an_array_at_the_front_is_walked),
         cmocka_unit_test(only_the_first_bytes_of_a_long_text_are_kept),
+        cmocka_unit_test(a_long_number_is_found_in_both_modes),
         cmocka_unit_test(a_long_name_is_never_a_wanted_one),
         cmocka_unit_test(every_one_of_many_names_is_found),
         cmocka_unit_test(the_state_follows_the_value),

@@ -76,6 +76,21 @@ static const struct fixture streams[] = {
      ANSWER_SSE,
      {"-T-E", .input = 311, .output = 4, .cache_write = 300, .cache_write_1h = 200, .chunks = 1, .first_token = 2,
       .first_visible = 2, .text_bytes = 1, .finish = "end_turn", CLAUDE}},
+    {"no more was written for an hour than was written",
+     STREAM,
+     START(
+         "\"input_tokens\":10,\"cache_creation\":{\"ephemeral_5m_input_tokens\":100,\"ephemeral_1h_input_tokens\":200}")
+         TEXT("a") END("end_turn", "\"cache_creation_input_tokens\":150,\"output_tokens\":4") STOP,
+     ANSWER_SSE,
+     {"-T-E", .input = 160, .output = 4, .cache_write = 150, .cache_write_1h = 150, .chunks = 1, .first_token = 2,
+      .first_visible = 2, .text_bytes = 1, .finish = "end_turn", CLAUDE}},
+    {"without a total, the split tells what was written",
+     STREAM,
+     START(
+         "\"input_tokens\":10,\"cache_creation\":{\"ephemeral_5m_input_tokens\":100,\"ephemeral_1h_input_tokens\":200}")
+         STOP,
+     ANSWER_SSE,
+     {"-E", .input = 310, .cache_write = 300, .cache_write_1h = 200, .output_unknown = true, CLAUDE}},
     {"copies that tell the cache only at the end",
      STREAM,
      START("\"input_tokens\":1000,\"output_tokens\":0") TEXT("a")

@@ -92,9 +92,9 @@ static const struct fixture streams[] = {
      SSE,
      CRLF_DATA(LAST("{\"text\":\"Hi\"}", "STOP")
                    USAGE("\"promptTokenCount\":8,\"cachedContentTokenCount\":5,\"toolUsePromptTokenCount\":3,"
-                         "\"candidatesTokenCount\":1,\"thoughtsTokenCount\":20")),
+                         "\"candidatesTokenCount\":30,\"thoughtsTokenCount\":20")),
      ANSWER_SSE,
-     {"T", .input = 11, .output = 21, .cache_read = 5, .reasoning = 20, .hidden = 20, .chunks = 1, .first_token = 1,
+     {"T", .input = 11, .output = 50, .cache_read = 5, .reasoning = 20, .hidden = 20, .chunks = 1, .first_token = 1,
       .first_visible = 1, .text_bytes = 2, .finish = "STOP", X}},
     {"the last usage counts whole; null and an empty one are none",
      ANSWER,

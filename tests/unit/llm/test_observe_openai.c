@@ -15,6 +15,7 @@
 #define SMALL_USAGE "{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}"
 #define CHAT DIALECT_OPENAI, OPERATION_CHAT, SSE
 #define GPT .model = "gpt-x-2026"
+#define FIFTY "01234567890123456789012345678901234567890123456789"
 #define NO_USAGE .input_unknown = true, .output_unknown = true
 
 static const struct fixture streams[] = {
@@ -150,9 +151,10 @@ static const struct fixture streams[] = {
     {"Azure: the filter frame first has no model; filter frames after the finish are no tokens",
      CHAT,
      DATA("{\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\"object\":\"\",\"prompt_filter_results\":[{"
-          "\"prompt_index\":0}]}") ROLE DELTA("{\"content\":\"a\"}") FINISH("stop") CHUNK(
-         "\"choices\":[{\"content_filter_offsets\":{\"check_offset\":1},\"content_filter_results\":{},\"delta\":{},"
-         "\"finish_reason\":null,\"index\":0}]") DONE,
+          "\"prompt_index\":0}]}") ROLE DELTA("{\"content\":\"a\"}") FINISH("stop")
+         CHUNK(
+             "\"choices\":[{\"content_filter_offsets\":{\"check_offset\":1},\"content_filter_results\":{},\"delta\":{},"
+             "\"finish_reason\":null,\"index\":0}]") DONE,
      ANSWER_SSE,
      {"--T--E", .chunks = 1, .first_token = 3, .first_visible = 3, .text_bytes = 1, .finish = "stop", GPT, NO_USAGE}},
     {"Groq: usage comes twice and counts once",
@@ -253,6 +255,23 @@ static const struct fixture streams[] = {
      ANSWER_SSE,
      {"TE", .chunks = 1, .first_token = 1, .first_visible = 1, .text_bytes = 1, .finish = "length", .model = "m",
       NO_USAGE}},
+    {"an error's name counts when it is the second one",
+     CHAT,
+     "event: x\nevent: error\ndata: {}\n\n" DONE,
+     ANSWER_SSE,
+     {"XE", .failed = true, NO_USAGE}},
+    {"a choice without an index is where it stands",
+     CHAT,
+     CHUNK("\"choices\":[" CHOICE("0", "{\"content\":\"a\"}", "\"stop\"") ",{\"delta\":{\"content\":\"b\"}}]"),
+     ANSWER_SSE,
+     {"T", .chunks = 1, .first_token = 1, .first_visible = 1, .text_bytes = 2, .finish = "stop", GPT, NO_USAGE,
+      .unterminated = true}},
+    {"without a total, more reasoning than output stands beside it",
+     CHAT,
+     FINISH("stop") USAGE(
+         "{\"prompt_tokens\":10,\"completion_tokens\":8,\"completion_tokens_details\":{\"reasoning_tokens\":9}}") DONE,
+     ANSWER_SSE,
+     {"-UE", .input = 10, .output = 17, .reasoning = 9, .hidden = 9, .finish = "stop", GPT}},
     {"an event named error has failed, whatever it holds",
      CHAT,
      "event: error\ndata: oops\n\n" DONE,
@@ -263,19 +282,14 @@ static const struct fixture streams[] = {
      "event: error\nevent: errors\ndata: {}\n\nevent: errorx\n\nevent: err\ndata: {}\n\n" DONE,
      ANSWER_SSE,
      {"---E", NO_USAGE}},
-    {"a name that is too long for what it is kept in",
-     DIALECT_OPENAI,
-     OPERATION_CHAT,
-     SSE,
-     DATA("{\"model\":"
-          "\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123\xc3\xa9\xc3"
-          "\xa9\","
-          "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"0123456789012345678901234567890123456789012345\"}"
-          "]}") DONE,
+    {"a name that is too long for what it is kept in is cut at a character",
+     CHAT,
+     DATA("{\"model\":\"" FIFTY
+          "012345678901234567890123456789012345678901234\xc3\xa9\",\"choices\":[{\"index\":0,\"delta\":{},"
+          "\"finish_reason\":\"" FIFTY "\"}]}") DONE,
      ANSWER_SSE,
      {"-E", .finish = "0123456789012345678901234567890123456789", NO_USAGE,
-      .model =
-          "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123\xc3\xa9"}},
+      .model = FIFTY "012345678901234567890123456789012345678901234"}},
     {"text completions",
      DIALECT_OPENAI,
      OPERATION_TEXT_COMPLETION,
@@ -443,17 +457,17 @@ static void gaps_lie_between_events_that_carry_tokens(void **state) {
     void *memory = malloc(observer_bytes());
     struct observer *o = observer_init(memory, DIALECT_OPENAI, OPERATION_CHAT, true, SLICE(SSE), 200);
     const struct observation *seen = observer_seen(o);
-    take(o, ROLE, 100);
+    take(o, ROLE, 10100);
     assert_false(observer_started(o));
-    take(o, DELTA("{\"content\":\"a\"}"), 1000);
+    take(o, DELTA("{\"content\":\"a\"}"), 11000);
     assert_true(observer_started(o));
-    take(o, ROLE ": comment\n\n", 5000);
-    take(o, DELTA("{\"content\":\"b\"}") DELTA("{\"content\":\"c\"}"), 8000);
+    take(o, ROLE ": comment\n\n", 15000);
+    take(o, DELTA("{\"content\":\"b\"}") DELTA("{\"content\":\"c\"}"), 18000);
     take(o, FINISH("stop") DONE, 90000);
     observer_end(o, 100000);
-    assert_int_equal(seen->first_event_ns, 100);
-    assert_int_equal(seen->first_token_ns, 1000);
-    assert_int_equal(seen->last_token_ns, 8000);
+    assert_int_equal(seen->first_event_ns, 10100);
+    assert_int_equal(seen->first_token_ns, 11000);
+    assert_int_equal(seen->last_token_ns, 18000);
     assert_int_equal(seen->gap_max_ns, 7000);
     assert_int_equal(seen->chunks, 3);
     free(memory);

@@ -136,6 +136,9 @@ static void a_model_longer_than_its_room_is_refused(void **state) {
     assert_int_equal(scan(&f, body), FAILURE_BAD_JSON);
     snprintf(body, sizeof body, "{\"model\":\"%.*s\"}", 1200, name);
     assert_int_equal(scan(&f, body), FAILURE_BAD_JSON);
+    for (size_t i = 0; i < 300; i++) name[i] = "\\/"[i % 2]; /* 150 bytes, but written longer than what is kept */
+    snprintf(body, sizeof body, "{\"model\":\"%.*s\"}", 300, name);
+    assert_int_equal(scan(&f, body), FAILURE_BAD_JSON);
 }
 
 static void names_and_values_are_compared_unescaped(void **state) {

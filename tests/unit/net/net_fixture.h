@@ -41,22 +41,22 @@ static inline bool run_for(uint64_t ns) {
     return timed_out;
 }
 #define RUN() assert_false(run_for(PATIENCE_NS))
-#define RUN_MS(ms) ((void)run_for((uint64_t)(ms) * NS_PER_MS))
+#define RUN_MS(ms) ((void)run_for((uint64_t)(ms)*NS_PER_MS))
 
 struct probe {
     struct conn *c;
     struct buf got;
-    char log[128];          /* R ready, B bytes, D drained, E eof, H hangup, T deadline, then the reason of a close: r t x c */
+    char log[128]; /* R ready, B bytes, D drained, E eof, H hangup, T deadline, then the reason of a close: r t x c */
     size_t logged;
-    const char *stop_on;    /* events that stop the loop */
-    size_t stop_at_bytes;   /* so does having got this many */
-    size_t take_max;        /* on_bytes takes at most this many; 0: all */
-    const char *close_on;   /* events in which the conn closes itself */
-    struct conn *victim;    /* … and closes this one */
+    const char *stop_on;  /* events that stop the loop */
+    size_t stop_at_bytes; /* so does having got this many */
+    size_t take_max;      /* on_bytes takes at most this many; 0: all */
+    const char *close_on; /* events in which the conn closes itself */
+    struct conn *victim;  /* … and closes this one */
     bool echo;
-    unsigned calls;         /* of on_bytes */
+    unsigned calls; /* of on_bytes */
     char error[128];
-    bool downward;          /* set while a downward call runs: nothing may call back then */
+    bool downward; /* set while a downward call runs: nothing may call back then */
 };
 
 static inline void probe_note(struct probe *p, char event) {
@@ -71,11 +71,21 @@ static inline void probe_note(struct probe *p, char event) {
     }
 }
 
-static inline void probe_ready(struct conn *c) { probe_note(c->owner, 'R'); }
-static inline void probe_drained(struct conn *c) { probe_note(c->owner, 'D'); }
-static inline void probe_eof(struct conn *c) { probe_note(c->owner, 'E'); }
-static inline void probe_hangup(struct conn *c) { probe_note(c->owner, 'H'); }
-static inline void probe_deadline(struct conn *c) { probe_note(c->owner, 'T'); }
+static inline void probe_ready(struct conn *c) {
+    probe_note(c->owner, 'R');
+}
+static inline void probe_drained(struct conn *c) {
+    probe_note(c->owner, 'D');
+}
+static inline void probe_eof(struct conn *c) {
+    probe_note(c->owner, 'E');
+}
+static inline void probe_hangup(struct conn *c) {
+    probe_note(c->owner, 'H');
+}
+static inline void probe_deadline(struct conn *c) {
+    probe_note(c->owner, 'T');
+}
 
 static inline size_t probe_bytes(struct conn *c, const char *bytes, size_t n) {
     struct probe *p = c->owner;
@@ -96,7 +106,7 @@ static inline void probe_close(struct conn *c, enum close_reason why) {
     probe_note(p, "rtxc"[why]);
 }
 
-static const struct conn_ops probe_ops = {probe_ready, probe_bytes, probe_drained, probe_eof,
+static const struct conn_ops probe_ops = {probe_ready,  probe_bytes,    probe_drained, probe_eof,
                                           probe_hangup, probe_deadline, probe_close};
 
 static inline void probe_clear(struct probe *p) {
@@ -105,7 +115,9 @@ static inline void probe_clear(struct probe *p) {
     *p = (struct probe){0};
 }
 
-static inline void fd_nonblocking(int fd) { assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), 0); }
+static inline void fd_nonblocking(int fd) {
+    assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), 0);
+}
 
 static inline int loopback_listener(struct sockaddr_in *address) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -136,7 +148,8 @@ static inline void fd_reset(int fd) {
     close(fd);
 }
 
-/* Reads what there is without waiting long; stops at the end, an error or `want` bytes. Returns the last recv's result. */
+/* Reads what there is without waiting long; stops at the end, an error or `want` bytes. Returns the last recv's result.
+ */
 static inline ssize_t fd_read(int fd, struct buf *out, size_t want) {
     char bytes[65536];
     ssize_t n = 0;

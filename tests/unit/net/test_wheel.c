@@ -1,5 +1,5 @@
-/* The wheel against a slow model: a list of due times. Random schedules of setting, moving, cancelling, from outside and
- * from within fire; time runs in small and in huge steps. */
+/* The wheel against a slow model: a list of due times. Random schedules of setting, moving, cancelling, from outside
+ * and from within fire; time runs in small and in huge steps. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,11 +29,16 @@ static unsigned draw(unsigned below) {
 
 static uint64_t draw_delay(void) {
     switch (draw(5)) {
-    case 0: return draw(1000);
-    case 1: return draw(40) * UINT64_C(1000000);
-    case 2: return draw(1000) * UINT64_C(1000000);
-    case 3: return draw(60) * UINT64_C(1000000000);
-    default: return draw(4000) * UINT64_C(1000000000);
+    case 0:
+        return draw(1000);
+    case 1:
+        return draw(40) * UINT64_C(1000000);
+    case 2:
+        return draw(1000) * UINT64_C(1000000);
+    case 3:
+        return draw(60) * UINT64_C(1000000000);
+    default:
+        return draw(4000) * UINT64_C(1000000000);
     }
 }
 
@@ -97,10 +102,22 @@ static void random_schedules_match_the_model(void **state) {
         for (int step = 0; step < 2000; step++) {
             struct probe *p = &probes[draw(TIMERS)];
             switch (draw(6)) {
-            case 0: case 1: case 2: set(p, now + draw_delay()); break;
-            case 3: set(p, TIMER_NEVER); break;
-            case 4: p->due_ns = TIMER_NEVER; timer_cancel(&wheel, &p->timer); break;
-            default: now += draw(50) == 0 ? draw_delay() : draw(20) * UINT64_C(1000000); advance_all(); check_model();
+            case 0:
+            case 1:
+            case 2:
+                set(p, now + draw_delay());
+                break;
+            case 3:
+                set(p, TIMER_NEVER);
+                break;
+            case 4:
+                p->due_ns = TIMER_NEVER;
+                timer_cancel(&wheel, &p->timer);
+                break;
+            default:
+                now += draw(50) == 0 ? draw_delay() : draw(20) * UINT64_C(1000000);
+                advance_all();
+                check_model();
             }
         }
         assert_int_equal(early, 0);

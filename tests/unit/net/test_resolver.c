@@ -1,0 +1,217 @@
+/* The resolver with a getaddrinfo(3) of the test's own (the program's definition wins over the C library's), so that
+ * times, failures and counts are known; and once with the real one. */
+#include "net_fixture.h"
+
+#include <dlfcn.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "net/resolver.h"
+
+typedef int lookup_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+static _Atomic unsigned lookups, address_number;
+static _Atomic bool failing;
+static _Atomic unsigned delay_ms;
+
+/* Names under ".test" get 10.0.0.N, N counting the look-ups; all else goes to the C library. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **found) {
+    lookup_fn *real = (lookup_fn *)(uintptr_t)dlsym(RTLD_NEXT, "getaddrinfo");
+    size_t n = host != NULL ? strlen(host) : 0;
+    if (n < 5 || strcmp(host + n - 5, ".test") != 0) return real(host, port, hints, found);
+    lookups++;
+    struct timespec pause = {.tv_sec = delay_ms / 1000, .tv_nsec = (long)(delay_ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
+    if (failing) return EAI_NONAME;
+    char address[32];
+    snprintf(address, sizeof address, "10.0.0.%u", ++address_number);
+    struct addrinfo numeric = *hints;
+    numeric.ai_flags |= AI_NUMERICHOST;
+    return real(address, port, &numeric, found);
+}
+
+static struct inbox inbox;
+static struct resolver *resolver;
+static unsigned answered;
+
+static void answer_came(struct message *m, void *context) {
+    (void)m, (void)context;
+    answered++;
+    loop_stop(loop);
+}
+
+static int resolver_setup(void **state) {
+    fixture_setup(state);
+    inbox_init(&inbox, loop, 100, NULL);
+    lookups = address_number = answered = delay_ms = 0;
+    failing = false;
+    return 0;
+}
+
+static int resolver_teardown(void **state) {
+    resolver_free(resolver);
+    resolver = NULL;
+    inbox_clear(&inbox);
+    return fixture_teardown(state);
+}
+
+static struct resolve question(const char *host) {
+    return (struct resolve){.message.run = answer_came, .inbox = &inbox, .host = host, .port = "443"};
+}
+
+static void wait_answers(unsigned count) {
+    while (answered < count) RUN();
+}
+
+static unsigned last_byte(const struct resolve *r) {
+    const struct sockaddr_in *a = (const struct sockaddr_in *)&r->answer.list[0];
+    return ntohl(a->sin_addr.s_addr) & 255;
+}
+
+static void literal_addresses_are_answered_at_once(void **state) {
+    (void)state;
+    resolver = resolver_new(1, NS_PER_S);
+    struct resolve v4 = question("192.0.2.7"), v6 = question("2001:db8::1"), bad = question("2001:db8::zz");
+    assert_true(resolver_ask(resolver, &v4));
+    assert_int_equal(v4.answer.count, 1);
+    const struct sockaddr_in *a = (const struct sockaddr_in *)&v4.answer.list[0];
+    assert_int_equal(ntohl(a->sin_addr.s_addr), 0xc0000207);
+    assert_int_equal(ntohs(a->sin_port), 443);
+    assert_true(resolver_ask(resolver, &v6));
+    assert_int_equal(v6.answer.count, 1);
+    assert_int_equal(v6.answer.list[0].ss_family, AF_INET6);
+    assert_true(resolver_ask(resolver, &bad));
+    assert_int_equal(bad.answer.count, 0);
+}
+
+static void the_real_resolver_finds_localhost_and_not_invalid(void **state) {
+    (void)state;
+    resolver = resolver_new(2, NS_PER_S);
+    struct resolve local = question("localhost"), invalid = question("nothing-here.invalid");
+    assert_false(resolver_ask(resolver, &local));
+    assert_false(resolver_ask(resolver, &invalid));
+    wait_answers(2);
+    assert_true(local.answer.count >= 1);
+    assert_int_equal(invalid.answer.count, 0);
+    assert_true(resolver_ask(resolver, &local));
+    assert_true(local.answer.count >= 1);
+    assert_true(resolver_ask(resolver, &invalid)); /* failed just now */
+    assert_int_equal(invalid.answer.count, 0);
+}
+
+static void askers_of_one_name_share_one_lookup(void **state) {
+    (void)state;
+    resolver = resolver_new(4, 10 * NS_PER_S);
+    delay_ms = 30;
+    struct resolve r[10], other = question("b.test");
+    for (int i = 0; i < 10; i++) {
+        r[i] = question("a.test");
+        assert_false(resolver_ask(resolver, &r[i]));
+    }
+    assert_false(resolver_ask(resolver, &other));
+    wait_answers(11);
+    assert_int_equal(lookups, 2);
+    for (int i = 0; i < 10; i++) assert_int_equal(last_byte(&r[i]), last_byte(&r[0]));
+    other.port = "80"; /* a different question */
+    assert_false(resolver_ask(resolver, &other));
+    wait_answers(12);
+    assert_int_equal(lookups, 3);
+}
+
+static void a_failure_is_remembered_for_a_second_only(void **state) {
+    (void)state;
+    resolver = resolver_new(1, NS_PER_S);
+    failing = true;
+    struct resolve r = question("a.test");
+    assert_false(resolver_ask(resolver, &r));
+    wait_answers(1);
+    assert_int_equal(r.answer.count, 0);
+    failing = false;
+    assert_true(resolver_ask(resolver, &r));
+    assert_int_equal(r.answer.count, 0);
+    assert_int_equal(lookups, 1);
+    RUN_MS(1050);
+    assert_false(resolver_ask(resolver, &r));
+    wait_answers(2);
+    assert_int_equal(last_byte(&r), 1);
+}
+
+static void stale_answers_are_served_while_a_new_lookup_runs(void **state) {
+    (void)state;
+    resolver = resolver_new(1, 50 * NS_PER_MS);
+    struct resolve r = question("a.test");
+    assert_false(resolver_ask(resolver, &r));
+    wait_answers(1);
+    assert_true(resolver_ask(resolver, &r));
+    assert_int_equal(lookups, 1);
+    RUN_MS(60);
+    assert_true(resolver_ask(resolver, &r)); /* stale, and starts a new look-up */
+    assert_int_equal(last_byte(&r), 1);
+    RUN_MS(20);
+    assert_int_equal(lookups, 2);
+    assert_true(resolver_ask(resolver, &r));
+    assert_int_equal(last_byte(&r), 2);
+}
+
+static void stale_answers_survive_failures_for_ten_ttls(void **state) {
+    (void)state;
+    resolver = resolver_new(1, 40 * NS_PER_MS);
+    struct resolve r = question("a.test");
+    assert_false(resolver_ask(resolver, &r));
+    wait_answers(1);
+    failing = true;
+    RUN_MS(100);
+    assert_true(resolver_ask(resolver, &r));
+    RUN_MS(20);
+    assert_true(resolver_ask(resolver, &r));
+    assert_int_equal(r.answer.count, 1);
+    RUN_MS(400);
+    assert_true(resolver_ask(resolver, &r)); /* too old now, and the failure is less than a second ago */
+    assert_int_equal(r.answer.count, 0);
+}
+
+static void freeing_does_not_wait_for_a_lookup_and_drops_its_askers(void **state) {
+    (void)state;
+    resolver = resolver_new(3, NS_PER_S);
+    delay_ms = 400;
+    struct resolve r = question("a.test");
+    assert_false(resolver_ask(resolver, &r));
+    RUN_MS(50);
+    assert_int_equal(lookups, 1);
+    uint64_t begin = clock_now_ns();
+    resolver_free(resolver);
+    resolver = NULL;
+    assert_true(clock_now_ns() - begin < 200 * NS_PER_MS);
+    RUN_MS(500); /* the thread ends meanwhile */
+    assert_int_equal(answered, 0);
+}
+
+static void a_full_inbox_delays_an_answer_and_does_not_lose_it(void **state) {
+    (void)state;
+    inbox_clear(&inbox);
+    inbox_init(&inbox, loop, 1, NULL);
+    resolver = resolver_new(2, NS_PER_S);
+    struct resolve a = question("a.test"), b = question("b.test");
+    assert_false(resolver_ask(resolver, &a));
+    assert_false(resolver_ask(resolver, &b));
+    struct timespec pause = {.tv_nsec = 30000000};
+    nanosleep(&pause, NULL);
+    wait_answers(2);
+    assert_int_equal(a.answer.count, 1);
+    assert_int_equal(b.answer.count, 1);
+}
+
+#define RESOLVER_TEST(f) cmocka_unit_test_setup_teardown(f, resolver_setup, resolver_teardown)
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        RESOLVER_TEST(literal_addresses_are_answered_at_once),
+        RESOLVER_TEST(the_real_resolver_finds_localhost_and_not_invalid),
+        RESOLVER_TEST(askers_of_one_name_share_one_lookup),
+        RESOLVER_TEST(a_failure_is_remembered_for_a_second_only),
+        RESOLVER_TEST(stale_answers_are_served_while_a_new_lookup_runs),
+        RESOLVER_TEST(stale_answers_survive_failures_for_ten_ttls),
+        RESOLVER_TEST(freeing_does_not_wait_for_a_lookup_and_drops_its_askers),
+        RESOLVER_TEST(a_full_inbox_delays_an_answer_and_does_not_lose_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
