@@ -1,4 +1,4 @@
-# weir: build, test, install. `make help` lists the targets; nothing here needs to be run twice.
+# weir: build, test, install. `make help` lists the targets; V=1 shows the commands.
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -7,6 +7,8 @@ SAN ?=
 BUILD := build/$(or $(SAN),release)
 PREFIX ?= /usr/local
 CC := gcc
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)")
 VERSION := 0.1.0
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla -Wundef \
@@ -69,30 +71,34 @@ demo: deps  ## install what is missing, build, run the gateway with its built-in
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	$(call say,cc      $<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 $(BUILD)/llm/price_table.o: conf/prices.json
 
 $(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
-	$(CC) $(LLHTTP_CFLAGS) -std=gnu17 $(OPT) $(HARDEN) -w -c $< -o $@
+	$(call say,cc      $<)
+	$(Q)$(CC) $(LLHTTP_CFLAGS) -std=gnu17 $(OPT) $(HARDEN) -w -c $< -o $@
 
 define folder_rule
 $(call library_of,$(1)): $(call objects_of,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcsD $$@ $$^
+	$$(Q)ar rcsD $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
 
 $(BUILD)/weir: $(LIBRARIES) $(LLHTTP_OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LLHTTP_OBJECTS) $(LIBS)
+	$(call say,link    $@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LLHTTP_OBJECTS) $(LIBS)
 
 # A unit test links its own folder and the folders below it, nothing else: the layering is proved by the linker too.
 define test_rule
 $(BUILD)/unit/$(1)/%: tests/unit/$(1)/%.c $(call library_of,$(1)) $(foreach f,$(call layers_of,$(1)),$(call library_of,$(f))) $$(LLHTTP_OBJECTS)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) -Isrc/$(1) -Itests/unit $$(CFLAGS) $$(LDFLAGS) -MF $$@.d -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LLHTTP_OBJECTS) $$(LIBS) -lcmocka
+	$$(call say,test    $$<)
+	$$(Q)$$(CC) $$(CPPFLAGS) -Isrc/$(1) -Itests/unit $$(CFLAGS) $$(LDFLAGS) -MF $$@.d -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LLHTTP_OBJECTS) $$(LIBS) -lcmocka
 endef
 $(foreach f,$(FOLDERS),$(eval $(call test_rule,$(f))))
 
@@ -116,7 +122,8 @@ bench: deps-test  ## CPU per request and per event against nginx and HAProxy; pr
 	@bench/run.py --weir $(BUILD)/weir --loadgen $(BUILD)/loadgen --json build/bench.json $(BENCH_ARGS)
 $(BUILD)/loadgen: bench/loadgen.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O2 -g -D_GNU_SOURCE $(WARN) -o $@ $< -lssl -lcrypto -lm
+	$(call say,cc      $<)
+	$(Q)$(CC) -std=gnu17 -O2 -g -D_GNU_SOURCE $(WARN) -o $@ $< -lssl -lcrypto -lm
 
 lint: layers  ## clang-tidy, cppcheck, layer check
 	@tools/lint.sh

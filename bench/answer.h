@@ -1,5 +1,5 @@
-/* bench/answer.h: the load generator's view of one HTTP answer: parsed in place as it arrives, only counters are kept. The
- * events of a stream are counted by their empty lines, whatever the chunks and reads they come in. */
+/* bench/answer.h: the load generator's view of one HTTP answer: parsed in place as it arrives, only counters are kept.
+ * The events of a stream are counted by their empty lines, whatever the chunks and reads they come in. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -110,8 +110,7 @@ static inline size_t take_line(struct answer *a, const char *p, size_t n, bool *
 }
 
 /* Parses from the n bytes at p; returns how many were used. *done: the answer is complete. *bad: it is not HTTP. */
-static inline size_t answer_take(struct answer *a, const char *p, size_t n, bool events, bool *done,
-                                 bool *bad) {
+static inline size_t answer_take(struct answer *a, const char *p, size_t n, bool events, bool *done, bool *bad) {
     size_t used;
     bool whole = false;
     switch (a->parse) {
@@ -124,11 +123,16 @@ static inline size_t answer_take(struct answer *a, const char *p, size_t n, bool
         used = n < a->left ? n : (size_t)a->left;
         take_body(a, p, used, events);
         a->left -= used;
-        if (a->left == 0 && a->parse == IN_CHUNK) a->parse = AFTER_CHUNK;
-        else *done = a->left == 0;
+        if (a->left == 0 && a->parse == IN_CHUNK)
+            a->parse = AFTER_CHUNK;
+        else
+            *done = a->left == 0;
         return used;
-    case TO_CLOSE: take_body(a, p, n, events); return n;
-    default: break;
+    case TO_CLOSE:
+        take_body(a, p, n, events);
+        return n;
+    default:
+        break;
     }
     used = take_line(a, p, n, &whole);
     if (!whole) return used;

@@ -1,4 +1,5 @@
-/* bench/histogram.h: latencies in log-linear steps: 64 to each power of two, so a percentile is off by at most 1.6 %. */
+/* bench/histogram.h: latencies in log-linear steps: 64 to each power of two, so a percentile is off by at most 1.6 %.
+ */
 #pragma once
 #include <math.h>
 #include <stddef.h>

@@ -12,8 +12,6 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <getopt.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sched.h>
@@ -30,6 +28,7 @@
 
 #include "answer.h"
 #include "histogram.h"
+#include "options.h"
 #include "watch.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -37,10 +36,20 @@
 #define ERRORS_STOP 1000 /* a run with this many failures measures nothing */
 #define RETRY_NS (NS_PER_S / 100)
 
-enum error_kind { ERROR_CONNECT, ERROR_RESET, ERROR_TRUNCATED, ERROR_STATUS, ERROR_BAD_ANSWER, ERROR_NO_END,
-                  ERROR_EVENTS, ERROR_BODY, ERROR_TIMEOUT, ERROR_KINDS };
-static const char *const error_names[ERROR_KINDS] = {"connect", "reset", "truncated", "status", "bad_answer", "no_end",
-                                                     "events", "body", "timeout"};
+enum error_kind {
+    ERROR_CONNECT,
+    ERROR_RESET,
+    ERROR_TRUNCATED,
+    ERROR_STATUS,
+    ERROR_BAD_ANSWER,
+    ERROR_NO_END,
+    ERROR_EVENTS,
+    ERROR_BODY,
+    ERROR_TIMEOUT,
+    ERROR_KINDS
+};
+static const char *const error_names[ERROR_KINDS] = {"connect", "reset",  "truncated", "status", "bad_answer",
+                                                     "no_end",  "events", "body",      "timeout"};
 
 enum link_state { LINK_CLOSED, LINK_CONNECTING, LINK_HANDSHAKING, LINK_IDLE, LINK_BUSY };
 
@@ -49,36 +58,20 @@ struct link { /* one connection */
     enum link_state state;
     SSL *ssl;
     struct link *next_idle;
-    size_t sent;                 /* of the request */
+    size_t sent; /* of the request */
     uint32_t epoll_events;
     uint64_t due_ns, retry_ns, last_event_ns;
     bool got_first, ever_streamed;
     struct answer answer;
 };
 
-struct options {
-    const char *host, *port, *path, *method, *until;
-    bool tls, sse, announce;
-    unsigned connections;
-    int cpu;
-    double rate, duration_s, warmup_s, ramp_s, timeout_s;
-    uint64_t count, expect_events, expect_body_min;
-    unsigned expect_status;
-    int watch[WATCH_MAX], watch_count;
-};
-
-static struct options opt = {.method = "POST", .connections = 32, .cpu = -1, .duration_s = 5, .timeout_s = 30,
-                             .expect_status = 200, .count = UINT64_MAX, .until = "data: [DONE]"};
-static char *request_bytes;
-static size_t request_length;
 static struct link *links, *idle;
 static int epoll_fd;
 static SSL_CTX *tls_context;
-static struct sockaddr_storage peer;
-static socklen_t peer_length;
 static char *scratch;
 static uint64_t start_ns, begin_ns, end_ns, now_ns; /* the measured window is [begin_ns, end_ns) */
-static uint64_t started, busy, answered, answered_all, events_seen, body_seen, bytes_seen, errors_total, streaming_links;
+static uint64_t started, busy, answered, answered_all, events_seen, body_seen, bytes_seen, errors_total,
+    streaming_links;
 static uint64_t errors[ERROR_KINDS];
 static struct histogram latency, first_byte, gaps;
 
@@ -88,7 +81,9 @@ static uint64_t clock_ns(void) {
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-static bool in_window(void) { return now_ns >= begin_ns && now_ns < end_ns; }
+static bool in_window(void) {
+    return now_ns >= begin_ns && now_ns < end_ns;
+}
 
 static void link_watch(struct link *k, uint32_t wanted) {
     if (k->epoll_events == wanted) return;
@@ -129,7 +124,10 @@ static void link_release(struct link *k) {
 
 static void link_connect(struct link *k) {
     k->fd = socket(peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (k->fd < 0) { perror("socket"); exit(1); }
+    if (k->fd < 0) {
+        perror("socket");
+        exit(1);
+    }
     setsockopt(k->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (connect(k->fd, (struct sockaddr *)&peer, peer_length) < 0 && errno != EINPROGRESS) {
         link_fail(k, ERROR_CONNECT);
@@ -173,9 +171,13 @@ static void link_start(struct link *k, uint64_t due_ns) {
     if (!link_send(k)) link_fail(k, ERROR_RESET);
 }
 
-static bool may_start(void) { return answered_all + busy < opt.count && now_ns < end_ns; }
+static bool may_start(void) {
+    return answered_all + busy < opt.count && now_ns < end_ns;
+}
 
-static uint64_t due_next(void) { return start_ns + (uint64_t)((double)started * (double)NS_PER_S / opt.rate); }
+static uint64_t due_next(void) {
+    return start_ns + (uint64_t)((double)started * (double)NS_PER_S / opt.rate);
+}
 
 /* Idle connections take up work: all of them in the closed loop, as many as are due in the open one. */
 static void start_idle(void) {
@@ -209,8 +211,10 @@ static void link_answered(struct link *k) {
         body_seen += k->answer.body_bytes;
         histogram_record(&latency, now_ns - k->due_ns);
     }
-    if (k->answer.close_after) link_close(k);
-    else link_release(k);
+    if (k->answer.close_after)
+        link_close(k);
+    else
+        link_release(k);
 }
 
 /* Books the events of one read: those that came together count one gap, since they came at one instant. */
@@ -242,8 +246,10 @@ static void link_take(struct link *k, const char *p, size_t n) {
         n -= used;
     }
     if (fresh) link_saw_events(k, fresh);
-    if (bad || (done && n)) link_fail(k, ERROR_BAD_ANSWER);
-    else if (done) link_answered(k);
+    if (bad || (done && n))
+        link_fail(k, ERROR_BAD_ANSWER);
+    else if (done)
+        link_answered(k);
 }
 
 static void link_ended(struct link *k, bool reset) {
@@ -281,9 +287,12 @@ static void link_read(struct link *k) {
 static void link_handshake(struct link *k) {
     int r = SSL_do_handshake(k->ssl);
     int why = r == 1 ? SSL_ERROR_NONE : SSL_get_error(k->ssl, r);
-    if (why == SSL_ERROR_WANT_READ) link_watch(k, EPOLLIN);
-    else if (why == SSL_ERROR_WANT_WRITE) link_watch(k, EPOLLIN | EPOLLOUT);
-    else if (why != SSL_ERROR_NONE) link_fail(k, ERROR_CONNECT);
+    if (why == SSL_ERROR_WANT_READ)
+        link_watch(k, EPOLLIN);
+    else if (why == SSL_ERROR_WANT_WRITE)
+        link_watch(k, EPOLLIN | EPOLLOUT);
+    else if (why != SSL_ERROR_NONE)
+        link_fail(k, ERROR_CONNECT);
     else {
         link_watch(k, EPOLLIN);
         link_release(k);
@@ -331,7 +340,8 @@ static void tend_links(void) {
     for (unsigned i = 0; i < opt.connections; i++) {
         struct link *k = &links[i];
         uint64_t opens = start_ns + (uint64_t)(opt.ramp_s * 1e9 * i / opt.connections);
-        if (k->state == LINK_CLOSED && now_ns >= opens && now_ns >= k->retry_ns && may_start()) link_connect(k);
+        if (k->state == LINK_CLOSED && now_ns >= opens && now_ns >= k->retry_ns && may_start())
+            link_connect(k);
         else if (k->state != LINK_CLOSED && k->state != LINK_IDLE && now_ns > k->due_ns + timeout)
             link_fail(k, ERROR_TIMEOUT);
     }
@@ -355,9 +365,11 @@ static void print_report(uint64_t measured_ns) {
     printf("\"unfinished\":%llu,\"threads\":[", (unsigned long long)busy);
     for (size_t i = 0; i < thread_count; i++)
         printf("%s{\"pid\":%d,\"name\":\"%s\",\"cpu_ns\":%llu}", i ? "," : "", threads[i].pid, threads[i].name,
-               (unsigned long long)(threads[i].end_ns > threads[i].begin_ns ? threads[i].end_ns - threads[i].begin_ns : 0));
+               (unsigned long long)(threads[i].end_ns > threads[i].begin_ns ? threads[i].end_ns - threads[i].begin_ns
+                                                                            : 0));
     printf("],\"errors\":%llu,\"error_kinds\":{", (unsigned long long)errors_total);
-    for (int i = 0; i < ERROR_KINDS; i++) printf("%s\"%s\":%llu", i ? "," : "", error_names[i], (unsigned long long)errors[i]);
+    for (int i = 0; i < ERROR_KINDS; i++)
+        printf("%s\"%s\":%llu", i ? "," : "", error_names[i], (unsigned long long)errors[i]);
     printf("}}\n");
 }
 
@@ -388,7 +400,8 @@ static void run(void) {
         }
         start_idle();
         uint64_t rest = sleep_ns();
-        int n = epoll_pwait2(epoll_fd, ready, 256, &(struct timespec){(time_t)(rest / NS_PER_S), (long)(rest % NS_PER_S)}, NULL);
+        int n = epoll_pwait2(epoll_fd, ready, 256,
+                             &(struct timespec){(time_t)(rest / NS_PER_S), (long)(rest % NS_PER_S)}, NULL);
         now_ns = clock_ns();
         for (int i = 0; i < n; i++) {
             struct link *k = ready[i].data.ptr;
@@ -403,135 +416,6 @@ static void run(void) {
     read_threads(opt.watch, opt.watch_count, false);
     if (now_ns < begin_ns) begin_ns = now_ns - 1;
     print_report((now_ns < end_ns ? now_ns : end_ns) - begin_ns);
-}
-
-static const char usage[] =
-    "usage: loadgen [options] http[s]://HOST:PORT/PATH\n"
-    "  --connections N     open connections (32)\n"
-    "  --rate R            open loop: R requests a second in all; without it a closed loop\n"
-    "  --duration S        measured seconds (5)      --warmup S   seconds before them (0)\n"
-    "  --count N           stop after N answers      --ramp S     spread opening the connections (0)\n"
-    "  --timeout S         for one answer (30)       --cpu N      pin to this processor\n"
-    "  --method M          (POST)                    --header 'NAME: VALUE'   may be repeated\n"
-    "  --body-text TEXT    the request's body        --body-file FILE\n"
-    "  --pad N             spaces put before the body's last byte until it has N bytes\n"
-    "  --sse               count events, each answer must end with --until LINE ('data: [DONE]', at most 15 bytes)\n"
-    "  --expect-status N (200)  --expect-events N  --expect-body N (at least)\n"
-    "  --watch PID         report the CPU time of its threads over the measured window; may be repeated\n"
-    "  --announce          print a line when every connection has received its first event\n"
-    "examples:\n"
-    "  loadgen --connections 32 --body-text '{\"model\":\"m\",\"messages\":[]}' http://127.0.0.1:8080/v1/chat/completions\n"
-    "  loadgen --rate 5000 --duration 10 --watch 4711 http://127.0.0.1:8080/v1/models --method GET\n";
-
-static _Noreturn void die(const char *what) {
-    fprintf(stderr, "loadgen: %s\n", what);
-    exit(2);
-}
-
-struct text {
-    char *p;
-    size_t n;
-};
-static void text_add(struct text *t, const void *p, size_t n) {
-    t->p = realloc(t->p, t->n + n + 1);
-    if (!t->p) abort();
-    memcpy(t->p + t->n, p, n);
-    t->n += n;
-    t->p[t->n] = 0;
-}
-
-static void read_file(struct text *t, const char *path) {
-    FILE *f = fopen(path, "rb");
-    char part[65536];
-    if (!f) die("cannot open the body file");
-    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;) text_add(t, part, n);
-    fclose(f);
-}
-
-static void parse_url(char *url) {
-    opt.tls = strncmp(url, "https://", 8) == 0;
-    if (!opt.tls && strncmp(url, "http://", 7) != 0) die("the address must begin with http:// or https://");
-    char *host = url + (opt.tls ? 8 : 7), *slash = strchr(host, '/'), *colon = strchr(host, ':');
-    opt.path = slash ? strdup(slash) : "/";
-    if (slash) *slash = 0;
-    if (!colon) die("the address must name a port");
-    *colon = 0;
-    opt.host = host;
-    opt.port = colon + 1;
-    struct addrinfo *found, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    if (getaddrinfo(opt.host, opt.port, &hints, &found) != 0) die("the address must be a literal one");
-    memcpy(&peer, found->ai_addr, found->ai_addrlen);
-    peer_length = found->ai_addrlen;
-    freeaddrinfo(found);
-}
-
-static void build_request(const struct text *headers, struct text *body, size_t pad) {
-    struct text all = {0};
-    char part[1024];
-    if (body->n && pad > body->n) {
-        char last = body->p[body->n - 1];
-        body->p = realloc(body->p, pad + 1);
-        if (!body->p) abort();
-        memset(body->p + body->n - 1, ' ', pad - body->n);
-        body->p[pad - 1] = last;
-        body->n = pad;
-    }
-    int n = snprintf(part, sizeof part, "%s %s HTTP/1.1\r\nHost: %s:%s\r\n", opt.method, opt.path, opt.host, opt.port);
-    if (n >= (int)sizeof part) die("the path is too long");
-    text_add(&all, part, (size_t)n);
-    if (headers->n) text_add(&all, headers->p, headers->n);
-    if (body->n) {
-        n = snprintf(part, sizeof part, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body->n);
-        text_add(&all, part, (size_t)n);
-    }
-    text_add(&all, "\r\n", 2);
-    if (body->n) text_add(&all, body->p, body->n);
-    request_bytes = all.p;
-    request_length = all.n;
-}
-
-enum flag { FLAG_CONNECTIONS, FLAG_RATE, FLAG_DURATION, FLAG_WARMUP, FLAG_COUNT, FLAG_RAMP, FLAG_TIMEOUT, FLAG_CPU,
-            FLAG_METHOD, FLAG_HEADER, FLAG_BODY_TEXT, FLAG_BODY_FILE, FLAG_PAD, FLAG_SSE, FLAG_UNTIL, FLAG_STATUS,
-            FLAG_EVENTS, FLAG_BODY, FLAG_WATCH, FLAG_ANNOUNCE, FLAG_HELP };
-static const struct option flags[] = {
-    {"connections", 1, 0, FLAG_CONNECTIONS}, {"rate", 1, 0, FLAG_RATE}, {"duration", 1, 0, FLAG_DURATION},
-    {"warmup", 1, 0, FLAG_WARMUP}, {"count", 1, 0, FLAG_COUNT}, {"ramp", 1, 0, FLAG_RAMP}, {"timeout", 1, 0, FLAG_TIMEOUT},
-    {"cpu", 1, 0, FLAG_CPU}, {"method", 1, 0, FLAG_METHOD}, {"header", 1, 0, FLAG_HEADER},
-    {"body-text", 1, 0, FLAG_BODY_TEXT}, {"body-file", 1, 0, FLAG_BODY_FILE}, {"pad", 1, 0, FLAG_PAD}, {"sse", 0, 0, FLAG_SSE},
-    {"until", 1, 0, FLAG_UNTIL}, {"expect-status", 1, 0, FLAG_STATUS}, {"expect-events", 1, 0, FLAG_EVENTS},
-    {"expect-body", 1, 0, FLAG_BODY}, {"watch", 1, 0, FLAG_WATCH}, {"announce", 0, 0, FLAG_ANNOUNCE},
-    {"help", 0, 0, FLAG_HELP}, {0}};
-
-static void take_flag(int flag, const char *value, struct text *headers, struct text *body, size_t *pad) {
-    switch ((enum flag)flag) {
-    case FLAG_CONNECTIONS: opt.connections = (unsigned)strtoul(value, NULL, 10); break;
-    case FLAG_RATE: opt.rate = strtod(value, NULL); break;
-    case FLAG_DURATION: opt.duration_s = strtod(value, NULL); break;
-    case FLAG_WARMUP: opt.warmup_s = strtod(value, NULL); break;
-    case FLAG_COUNT: opt.count = strtoull(value, NULL, 10); break;
-    case FLAG_RAMP: opt.ramp_s = strtod(value, NULL); break;
-    case FLAG_TIMEOUT: opt.timeout_s = strtod(value, NULL); break;
-    case FLAG_CPU: opt.cpu = (int)strtol(value, NULL, 10); break;
-    case FLAG_METHOD: opt.method = value; break;
-    case FLAG_HEADER:
-        text_add(headers, value, strlen(value));
-        text_add(headers, "\r\n", 2);
-        break;
-    case FLAG_BODY_TEXT: text_add(body, value, strlen(value)); break;
-    case FLAG_BODY_FILE: read_file(body, value); break;
-    case FLAG_PAD: *pad = strtoull(value, NULL, 10); break;
-    case FLAG_SSE: opt.sse = true; break;
-    case FLAG_UNTIL: opt.until = value; break;
-    case FLAG_STATUS: opt.expect_status = (unsigned)strtoul(value, NULL, 10); break;
-    case FLAG_EVENTS: opt.expect_events = strtoull(value, NULL, 10); break;
-    case FLAG_BODY: opt.expect_body_min = strtoull(value, NULL, 10); break;
-    case FLAG_WATCH:
-        if (opt.watch_count == WATCH_MAX) die("too many processes to watch");
-        opt.watch[opt.watch_count++] = (int)strtol(value, NULL, 10);
-        break;
-    case FLAG_ANNOUNCE: opt.announce = true; break;
-    case FLAG_HELP: fputs(usage, stdout); exit(0);
-    }
 }
 
 static void prepare(void) {
@@ -555,22 +439,13 @@ static void prepare(void) {
     links = calloc(opt.connections, sizeof *links);
     char *heads = calloc(opt.connections, HEAD_MAX);
     if (epoll_fd < 0 || !scratch || !links || !heads) abort();
-    for (unsigned i = 0; i < opt.connections; i++) links[i] = (struct link){.fd = -1, .answer.head = heads + (size_t)i * HEAD_MAX};
+    for (unsigned i = 0; i < opt.connections; i++)
+        links[i] = (struct link){.fd = -1, .answer.head = heads + (size_t)i * HEAD_MAX};
 }
 
 int main(int argc, char **argv) {
-    struct text headers = {0}, body = {0};
-    size_t pad = 0;
-    for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) >= 0;) {
-        if (flag == '?') return 2;
-        take_flag(flag, optarg, &headers, &body, &pad);
-    }
-    if (optind != argc - 1 || opt.connections == 0 || opt.duration_s <= 0 || strlen(opt.until) >= sizeof links->answer.last_line) {
-        fputs(usage, stderr);
-        return 2;
-    }
-    parse_url(argv[optind]);
-    build_request(&headers, &body, pad);
+    int over = options_take(argc, argv);
+    if (over >= 0) return over;
     prepare();
     run();
     return errors_total ? 1 : 0;

@@ -187,6 +187,7 @@ http {{
 
 
 def haproxy(folder, upstream):
+    """http-no-delay, or it holds the events of a stream back for up to 200 ms."""
     port, tls_port = free_port(), free_port()
     config = write(folder, "haproxy.cfg", f"""global
     nbthread 1
@@ -208,6 +209,7 @@ frontend tls
     default_backend provider
 backend provider
     http-reuse always
+    option http-no-delay
     server mock 127.0.0.1:{upstream}
 """)
     return Process("haproxy", [find_program("haproxy"), "-db", "-q", "-f", config], folder, PROXY_CPU, port, tls_port)

@@ -102,7 +102,7 @@ tidy_one() { # FILE: silent when clean, or when these very bytes were clean befo
     # shellcheck disable=SC2046
     out=$(timeout 240 clang-tidy --quiet "$file" -- $(compile_flags) "-I$folder" 2>/dev/null)
     if [ $? -ne 0 ]; then
-        echo "$out" | sed "s|$PWD/||g"
+        echo "$out" | grep -E '^[^ ].*(error|warning): ' | sed "s|$PWD/||g"
         rm -f "$stamp"
         return 1
     fi

@@ -218,7 +218,11 @@ struct config {
             struct conf_text url, prefix; /* url is secret */
             uint64_t timeout_ns;
             enum config_redis_mode { CONFIG_REDIS_EXACT, CONFIG_REDIS_LEASE } mode;
-            enum config_on_failure { CONFIG_ON_FAILURE_LOCAL, CONFIG_ON_FAILURE_ALLOW, CONFIG_ON_FAILURE_DENY } on_failure;
+            enum config_on_failure {
+                CONFIG_ON_FAILURE_LOCAL,
+                CONFIG_ON_FAILURE_ALLOW,
+                CONFIG_ON_FAILURE_DENY
+            } on_failure;
         } redis;
     } state;
     struct {
@@ -253,11 +257,11 @@ struct config {
     } http;
 };
 
-/* Reads a file and what it includes. NULL when there was an error (every one is in `errors`, all found at once); warnings
- * alone do not prevent it. `errors` stays valid after the configuration is gone. `print`, when not NULL, gets one line
- * `path: value  # where from` per value in effect, secrets redacted, also when there were errors. */
+/* Reads a file and what it includes. NULL when there was an error (every one is in `errors`, all found at once);
+ * warnings alone do not prevent it. `errors` stays valid after the configuration is gone. `print`, when not NULL, gets
+ * one line `path: value  # where from` per value in effect, secrets redacted, also when there were errors. */
 struct config *config_load(const char *path, struct conf_errors *errors, struct buf *print);
-/* The same from memory; `name` stands for the file in messages. Relative paths stay as they are; includes are refused. */
+/* The same from memory; `name` stands for the file in messages. Relative paths stay as they are, `include` is refused. */
 struct config *config_load_text(const char *name, struct slice text, struct conf_errors *errors, struct buf *print);
 struct config *config_default(void); /* an empty file's: listens on loopback, no providers, no tenants */
 void config_free(struct config *c);  /* NULL is allowed */

@@ -10,8 +10,10 @@
 
 static const char help[] =
     "usage: weir check [-c FILE] [--print]\n\n"
-    "Checks a configuration and everything it includes. Each error is one line on stderr, FILE:LINE:COL: message, all at\n"
-    "once, and the exit status is 1. When there are none it prints `FILE: ok` and exits with 0; warnings may stand before\n"
+    "Checks a configuration and everything it includes. Each error is one line on stderr, FILE:LINE:COL: message, all "
+    "at\n"
+    "once, and the exit status is 1. When there are none it prints `FILE: ok` and exits with 0; warnings may stand "
+    "before\n"
     "it. Without -c the configuration is ./weir.yaml, else /etc/weir/weir.yaml.\n\n"
     "  -c, --config FILE  the configuration\n"
     "  --print            the values in effect, each with the place it comes from; secrets are not shown\n\n"
@@ -44,8 +46,7 @@ static void listeners_check(const struct config *c, struct conf_errors *errors) 
         const struct config_listener *l = &c->listen.items[i];
         char message[256];
         if (l->tls.certificate.text.p == NULL) continue;
-        struct tls_context *t =
-            tls_server_new(l->tls.certificate.text.p, l->tls.key.text.p, message, sizeof message);
+        struct tls_context *t = tls_server_new(l->tls.certificate.text.p, l->tls.key.text.p, message, sizeof message);
         if (t == NULL)
             conf_error_add(errors, l->tls.certificate.at, "%s", message);
         else

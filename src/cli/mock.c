@@ -1,5 +1,5 @@
-/* src/cli/mock.c: `weir mock`: runs the mock provider until it is told to stop. Every knob is a flag; the flags come from
- * the knobs' own table. */
+/* src/cli/mock.c: `weir mock`: runs the mock provider until it is told to stop. Every knob is a flag; the flags come
+ * from the knobs' own table. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +32,8 @@ static const char examples[] =
     "  weir mock --ttft-ms 300 --gap-ms 20 --tokens 200\n"
     "  weir mock --listen 127.0.0.1:0 --error 429 --retry-after 3\n"
     "  curl http://127.0.0.1:9355/v1/chat/completions -H 'authorization: Bearer any' -H 'x-mock-fault: reset' \\\n"
-    "       -d '{\"model\":\"gpt-4o-mini\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n";
+    "       -d "
+    "'{\"model\":\"gpt-4o-mini\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n";
 
 static void print_help(void) {
     fputs(intro, stdout);
@@ -43,8 +44,10 @@ static void print_help(void) {
         for (char *c = name; *c; c++)
             if (*c == '_') *c = '-';
         printf("  %-22s %s", name, row->help);
-        if (row->choices) printf(" (%s)\n", row->choices);
-        else printf(" (%llu)\n", (unsigned long long)row->initial);
+        if (row->choices)
+            printf(" (%s)\n", row->choices);
+        else
+            printf(" (%llu)\n", (unsigned long long)row->initial);
     }
     fputs(examples, stdout);
 }
@@ -68,14 +71,18 @@ static bool take_listen(struct plan *p, const char *value) {
 static bool take_flag(struct plan *p, const char *name, const char *value) {
     struct mock_options *o = &p->options;
     if (strcmp(name, "listen") == 0) return take_listen(p, value);
-    if (strcmp(name, "key") == 0) o->key = value;
-    else if (strcmp(name, "tls-certificate") == 0) o->certificate_file = value;
-    else if (strcmp(name, "tls-key") == 0) o->key_file = value;
+    if (strcmp(name, "key") == 0)
+        o->key = value;
+    else if (strcmp(name, "tls-certificate") == 0)
+        o->certificate_file = value;
+    else if (strcmp(name, "tls-key") == 0)
+        o->key_file = value;
     else if (strcmp(name, "seconds") == 0) {
         char *end;
         p->seconds = strtoul(value, &end, 10);
         return *value && !*end;
-    } else return mock_knob_set(&o->knobs, slice_of(name), slice_of(value));
+    } else
+        return mock_knob_set(&o->knobs, slice_of(name), slice_of(value));
     return true;
 }
 
@@ -93,7 +100,8 @@ static int take_flags(struct plan *p, int argc, char **argv) {
         bool flag = strncmp(argv[i], "--", 2) == 0 && n > 2 && n - 2 < sizeof name;
         if (flag) snprintf(name, sizeof name, "%.*s", (int)(n - 2), argv[i] + 2);
         if (!flag || !value || !take_flag(p, name, value)) {
-            fprintf(stderr, "weir mock: %s: unknown, or its value is missing or wrong (see weir mock --help)\n", argv[i]);
+            fprintf(stderr, "weir mock: %s: unknown, or its value is missing or wrong (see weir mock --help)\n",
+                    argv[i]);
             return 2;
         }
         i += !equals;
@@ -128,9 +136,11 @@ int cli_mock(int argc, char **argv) {
     fflush(stdout);
     if (plan.seconds) {
         struct timespec most = {.tv_sec = (time_t)plan.seconds};
-        while (sigtimedwait(&ending, NULL, &most) < 0 && errno == EINTR) {}
+        while (sigtimedwait(&ending, NULL, &most) < 0 && errno == EINTR) {
+        }
     } else {
-        while (sigwaitinfo(&ending, NULL) < 0 && errno == EINTR) {}
+        while (sigwaitinfo(&ending, NULL) < 0 && errno == EINTR) {
+        }
     }
     mock_stop(m);
     return 0;

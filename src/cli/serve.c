@@ -25,7 +25,7 @@ static const char help[] =
 static int serve_config(struct config *config, struct conf_errors *errors) {
     struct buf text = {0};
     conf_errors_write(errors, &text);
-    fwrite(text.data, 1, buf_length(&text), stderr);
+    if (buf_length(&text) > 0) fwrite(text.data, 1, buf_length(&text), stderr);
     buf_clear(&text);
     conf_errors_clear(errors);
     if (config == NULL) return 1;

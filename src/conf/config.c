@@ -1,5 +1,6 @@
-/* The way from a file to a configuration: load and merge, read by the grammar, derive, verify. Everything is tried, so that
- * all errors come at once; only a file that is no YAML ends it early, because what it lacks would be reported as missing. */
+/* The way from a file to a configuration: load and merge, read by the grammar, derive, verify. Everything is tried, so
+ * that all errors come at once; only a file that is no YAML ends it early, because what it lacks would be reported as
+ * missing. */
 #include "conf/config.h"
 
 #include <unistd.h>

@@ -30,8 +30,8 @@ static void message_add(struct conf_errors *errors, struct conf_position at, boo
     vsnprintf(text, sizeof text, format, args);
     at.file = file_copy(errors, at.file);
     if (errors->count == errors->capacity)
-        errors->messages = mem_array_grow(errors->messages, &errors->capacity, sizeof *errors->messages,
-                                          errors->count + 1);
+        errors->messages =
+            mem_array_grow(errors->messages, &errors->capacity, sizeof *errors->messages, errors->count + 1);
     errors->messages[errors->count++] =
         (struct conf_message){at, arena_copy(&errors->arena, slice_of(text)).p, warning};
 }

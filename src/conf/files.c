@@ -1,6 +1,6 @@
-/* Reading files and their includes, and merging them: maps at the top level are joined, lists appended, anything else may
- * stand in one file only. The hard part is that everything is bounded: size, number and depth of files, no file twice
- * (which also ends cycles), regular files only (a pipe or a device could hang). Values are not looked at here. */
+/* Reading files and their includes, and merging them: maps at the top level are joined, lists appended, anything else
+ * may stand in one file only. The hard part is that everything is bounded: size, number and depth of files, no file
+ * twice (which also ends cycles), regular files only (a pipe or a device could hang). Values are not looked at here. */
 #include "files.h"
 
 #include <errno.h>
@@ -116,9 +116,8 @@ static void entries_merge(struct loading *l, const struct node *key, struct node
         if (first == NULL)
             tree_append(l->trees, into, e.key, e.value);
         else
-            conf_error_add(l->errors, e.key->at, "`%s.%s` is already set in %s:%u:%u",
-                           conf_quote(l->errors, key->text), conf_quote(l->errors, e.key->text), first->at.file,
-                           first->at.line, first->at.column);
+            conf_error_add(l->errors, e.key->at, "`%s.%s` is already set in %s:%u:%u", conf_quote(l->errors, key->text),
+                           conf_quote(l->errors, e.key->text), first->at.file, first->at.line, first->at.column);
     }
     map_clear(&known);
 }
@@ -130,7 +129,8 @@ static void top_merge(struct loading *l, struct node_entry e) {
     } else if (known->value->kind == NODE_MAP && e.value->kind == NODE_MAP) {
         entries_merge(l, e.key, known->value, e.value);
     } else if (known->value->kind == NODE_LIST && e.value->kind == NODE_LIST) {
-        for (size_t i = 0; i < e.value->count; i++) tree_append(l->trees, known->value, NULL, e.value->entries[i].value);
+        for (size_t i = 0; i < e.value->count; i++)
+            tree_append(l->trees, known->value, NULL, e.value->entries[i].value);
     } else {
         conf_error_add(l->errors, e.key->at, "`%s` is already set in %s:%u:%u", conf_quote(l->errors, e.key->text),
                        known->key->at.file, known->key->at.line, known->key->at.column);
@@ -151,7 +151,9 @@ static char *pattern_absolute(const struct source *source, const char *pattern) 
     return text;
 }
 
-static int compare_paths(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int compare_paths(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static void pattern_load(struct loading *l, const struct source *source, const char *written, struct conf_position at,
                          unsigned depth) {

@@ -13,9 +13,8 @@ static struct slice host_name(struct arena *arena) {
 static void limit_inherit(struct config_limit *limit, const struct config_limit *defaults) {
     uint64_t *const own[] = {&limit->requests_per_minute, &limit->tokens_per_minute, &limit->concurrent_requests,
                              &limit->pico_usd_per_day, &limit->pico_usd_per_month};
-    const uint64_t other[] = {defaults->requests_per_minute, defaults->tokens_per_minute,
-                              defaults->concurrent_requests, defaults->pico_usd_per_day,
-                              defaults->pico_usd_per_month};
+    const uint64_t other[] = {defaults->requests_per_minute, defaults->tokens_per_minute, defaults->concurrent_requests,
+                              defaults->pico_usd_per_day, defaults->pico_usd_per_month};
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)
         if (*own[i] == CONF_UNLIMITED) *own[i] = other[i];
 }

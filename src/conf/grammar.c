@@ -9,8 +9,8 @@
 
 #define ROW_COUNT(array) (sizeof(array) / sizeof *(array))
 /* The offset of a member, refusing to compile when the member is not of the type that the row's reader writes. */
-#define FIELD(owner, member, type)                                                                                      \
-    .offset = offsetof(struct owner, member) +                                                                          \
+#define FIELD(owner, member, type)                                                                                    \
+    .offset = offsetof(struct owner, member) +                                                                        \
               0 * sizeof(char[__builtin_types_compatible_p(typeof(((struct owner *)0)->member), type) ? 1 : -1])
 #define TEXT(owner, member) FIELD(owner, member, struct conf_text)
 #define TEXTS(owner, member) FIELD(owner, member, struct conf_texts)
@@ -26,33 +26,35 @@
 #define GIB (1024 * MIB)
 #define USD UINT64_C(1000000000000)
 
-#define LIMIT_ROWS(prefix, owner, member, otherwise)                                                                    \
-    {prefix ".requests_per_minute", KEY_COUNT, .unset = otherwise, NUMBER(owner, member.requests_per_minute),           \
-     .min = 1, .max = 1000000000},                                                                                      \
-    {prefix ".tokens_per_minute", KEY_COUNT, .unset = otherwise, NUMBER(owner, member.tokens_per_minute),               \
-     .min = 1, .max = 1000000000000},                                                                                   \
-    {prefix ".concurrent_requests", KEY_COUNT, .unset = otherwise, NUMBER(owner, member.concurrent_requests),           \
-     .min = 1, .max = 1000000},                                                                                         \
-    {prefix ".usd_per_day", KEY_MONEY, .unset = otherwise, NUMBER(owner, member.pico_usd_per_day),                      \
-     .min = USD / 1000000, .max = 1000000 * USD},                                                                                   \
-    {prefix ".usd_per_month", KEY_MONEY, .unset = otherwise, NUMBER(owner, member.pico_usd_per_month),                  \
+/* clang-format off */
+#define LIMIT_ROWS(prefix, owner, member, otherwise)                                                                  \
+    {prefix ".requests_per_minute", KEY_COUNT, .unset = otherwise, NUMBER(owner, member.requests_per_minute),         \
+     .min = 1, .max = 1000000000},                                                                                    \
+    {prefix ".tokens_per_minute", KEY_COUNT, .unset = otherwise, NUMBER(owner, member.tokens_per_minute),             \
+     .min = 1, .max = 1000000000000},                                                                                 \
+    {prefix ".concurrent_requests", KEY_COUNT, .unset = otherwise, NUMBER(owner, member.concurrent_requests),         \
+     .min = 1, .max = 1000000},                                                                                       \
+    {prefix ".usd_per_day", KEY_MONEY, .unset = otherwise, NUMBER(owner, member.pico_usd_per_day),                    \
+     .min = USD / 1000000, .max = 1000000 * USD},                                                                     \
+    {prefix ".usd_per_month", KEY_MONEY, .unset = otherwise, NUMBER(owner, member.pico_usd_per_month),                \
      .min = USD / 1000000, .max = 1000000 * USD}
 
-#define LIMITS_ROWS(prefix, owner, member, otherwise)                                                                   \
-    {prefix, KEY_SECTION, KEY_NOT_BUILT},                                                                               \
-    LIMIT_ROWS(prefix, owner, member.limit, otherwise),                                                                 \
-    {prefix ".models", KEY_NAMED, .rule = RULE_MODEL, .unset = otherwise,                                               \
-     ITEMS(owner, member.models, config_model_limit)},                                                                  \
+#define LIMITS_ROWS(prefix, owner, member, otherwise)                                                                 \
+    {prefix, KEY_SECTION, KEY_NOT_BUILT},                                                                             \
+    LIMIT_ROWS(prefix, owner, member.limit, otherwise),                                                               \
+    {prefix ".models", KEY_NAMED, .rule = RULE_MODEL, .unset = otherwise,                                             \
+     ITEMS(owner, member.models, config_model_limit)},                                                                \
     LIMIT_ROWS(prefix ".models.NAME", config_model_limit, limit, "no limit")
 
-#define QUEUE_ROWS(prefix, owner, member)                                                                               \
-    {prefix, KEY_SECTION, KEY_NOT_BUILT},                                                                               \
-    {prefix ".wait", KEY_DURATION, .fallback = "0s", NUMBER(owner, member.wait_ns), .max = 3600 * S},                   \
+#define QUEUE_ROWS(prefix, owner, member)                                                                             \
+    {prefix, KEY_SECTION, KEY_NOT_BUILT},                                                                             \
+    {prefix ".wait", KEY_DURATION, .fallback = "0s", NUMBER(owner, member.wait_ns), .max = 3600 * S},                 \
     {prefix ".size", KEY_COUNT, .fallback = "0", NUMBER(owner, member.size), .max = 1000000}
 
-#define TIMEOUT(name, value)                                                                                            \
-    {"providers.NAME.timeouts." #name, KEY_DURATION, KEY_OFF, .fallback = value,                                        \
+#define TIMEOUT(name, value)                                                                                          \
+    {"providers.NAME.timeouts." #name, KEY_DURATION, KEY_OFF, .fallback = value,                                      \
      NUMBER(config_provider, timeouts.name##_ns), .min = 1000000, .max = DAY}
+/* clang-format on */
 
 const struct key grammar[] = {
     {"instance", KEY_SECTION},
@@ -122,7 +124,8 @@ const struct key grammar[] = {
     {"models.NAME.commit_after", KEY_DURATION, KEY_NOT_BUILT, .fallback = "10s", NUMBER(config_model, commit_after_ns),
      .min = 1000000, .max = 3600 * S},
     {"models.NAME.retry", KEY_SECTION, KEY_NOT_BUILT},
-    {"models.NAME.retry.attempts", KEY_COUNT, .fallback = "1", NUMBER(config_model, retry.attempts), .min = 1, .max = 8},
+    {"models.NAME.retry.attempts", KEY_COUNT, .fallback = "1", NUMBER(config_model, retry.attempts), .min = 1,
+     .max = 8},
     {"models.NAME.retry.when", KEY_TEXTS, .rule = RULE_RETRY_CAUSE, .words = "connect first_token reset",
      .fallback = "429 500 502 503 504 connect first_token reset", .max = 64, TEXTS(config_model, retry.when)},
     {"models.NAME.retry.backoff", KEY_DURATION, .fallback = "200ms", NUMBER(config_model, retry.backoff_ns),

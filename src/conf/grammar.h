@@ -1,5 +1,5 @@
-/* grammar.h: one row per configuration key. Parsing, defaults, `--print`, suggestions and the tests of the documentation
- * all read this table and nothing else. */
+/* grammar.h: one row per configuration key. Parsing, defaults, `--print`, suggestions and the tests of the
+ * documentation all read this table and nothing else. */
 #pragma once
 #include "base/slice.h"
 
@@ -27,26 +27,26 @@ enum key_type {
 };
 
 enum text_rule { /* what a text, each item of a list, or a name in a map may consist of */
-    RULE_ANY,
-    RULE_NAME,        /* a letter or digit, then letters, digits, `.`, `_`, `-`; CONF_NAME_BYTES */
-    RULE_MODEL,       /* also `/`, `:`, `@`, `+`; CONF_MODEL_BYTES */
-    RULE_PATTERN,     /* printable, no spaces; `*` matches any run */
-    RULE_URL_PATH,    /* a pattern that begins with `/` */
-    RULE_METHOD,      /* one of the row's words */
-    RULE_RETRY_CAUSE, /* one of the row's words, or a status from 400 to 599 */
-    RULE_HEADER,      /* an HTTP field name */
-    RULE_TAG,         /* as RULE_NAME */
-    RULE_SECRET,      /* printable, no spaces */
-    RULE_COUNT
+                 RULE_ANY,
+                 RULE_NAME,        /* a letter or digit, then letters, digits, `.`, `_`, `-`; CONF_NAME_BYTES */
+                 RULE_MODEL,       /* also `/`, `:`, `@`, `+`; CONF_MODEL_BYTES */
+                 RULE_PATTERN,     /* printable, no spaces; `*` matches any run */
+                 RULE_URL_PATH,    /* a pattern that begins with `/` */
+                 RULE_METHOD,      /* one of the row's words */
+                 RULE_RETRY_CAUSE, /* one of the row's words, or a status from 400 to 599 */
+                 RULE_HEADER,      /* an HTTP field name */
+                 RULE_TAG,         /* as RULE_NAME */
+                 RULE_SECRET,      /* printable, no spaces */
+                 RULE_COUNT
 };
 
-enum { /* flags */
-    KEY_REQUIRED = 1,  /* missing is an error */
-    KEY_SECRET = 2,    /* never shown */
-    KEY_NOT_BUILT = 4, /* checked, but nothing acts on it yet: one warning says so */
-    KEY_OFF = 8,       /* `off` is allowed: CONF_NEVER for a duration, 0 otherwise */
-    KEY_AUTO = 16,     /* `auto` is allowed: 0 */
-    KEY_INHERITED = 32, /* a number that is CONF_NEVER while it is not set; config_finish() resolves it */
+enum {                     /* flags */
+       KEY_REQUIRED = 1,   /* missing is an error */
+       KEY_SECRET = 2,     /* never shown */
+       KEY_NOT_BUILT = 4,  /* checked, but nothing acts on it yet: one warning says so */
+       KEY_OFF = 8,        /* `off` is allowed: CONF_NEVER for a duration, 0 otherwise */
+       KEY_AUTO = 16,      /* `auto` is allowed: 0 */
+       KEY_INHERITED = 32, /* a number that is CONF_NEVER while it is not set; config_finish() resolves it */
 };
 
 struct key {
@@ -54,18 +54,18 @@ struct key {
     enum key_type type;
     unsigned flags;
     enum text_rule rule;
-    size_t offset;        /* in the innermost item (or in struct config) */
-    size_t item_bytes;    /* KEY_LIST, KEY_NAMED */
-    const char *fallback; /* the default as it would be written; NULL: none */
-    const char *unset;    /* what happens without it, where there is no fallback */
-    const char *words;    /* KEY_CHOICE: in the order of the enum; KEY_PATH: words that are no path */
+    size_t offset;          /* in the innermost item (or in struct config) */
+    size_t item_bytes;      /* KEY_LIST, KEY_NAMED */
+    const char *fallback;   /* the default as it would be written; NULL: none */
+    const char *unset;      /* what happens without it, where there is no fallback */
+    const char *words;      /* KEY_CHOICE: in the order of the enum; KEY_PATH: words that are no path */
     const char *short_form; /* KEY_LIST: the key that an item given as a plain text sets */
-    uint64_t min, max;    /* of a number, or of a list's length; max 0: none but the type's */
+    uint64_t min, max;      /* of a number, or of a list's length; max 0: none but the type's */
 };
 
 extern const struct key grammar[];
 extern const size_t grammar_count;
 
-/* The next row (from *cursor, which starts at 0) that stands directly below `prefix` (""; "http."; "listen[]."), with the
- * key's bare name; NULL at the end. */
+/* The next row (from *cursor, which starts at 0) that stands directly below `prefix` (""; "http."; "listen[]."), with
+ * the key's bare name; NULL at the end. */
 const struct key *grammar_next(const char *prefix, size_t *cursor, struct slice *name);

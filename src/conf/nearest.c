@@ -4,9 +4,13 @@
 
 enum { NAME_BYTES_MAX = 40 };
 
-static char folded(char c) { return c == '-' ? '_' : ascii_lower(c); }
+static char folded(char c) {
+    return c == '-' ? '_' : ascii_lower(c);
+}
 
-static unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }
+static unsigned least(unsigned a, unsigned b) {
+    return a < b ? a : b;
+}
 
 /* Edits from a to b, by the usual table of which only three rows are kept. */
 static unsigned distance(struct slice a, struct slice b) {
@@ -19,8 +23,8 @@ static unsigned distance(struct slice a, struct slice b) {
         for (size_t j = 1; j <= b.n; j++) {
             bool same = folded(a.p[i - 1]) == folded(b.p[j - 1]);
             now[j] = least(before[j - 1] + !same, least(before[j], now[j - 1]) + 1);
-            bool swapped = i > 1 && j > 1 && folded(a.p[i - 1]) == folded(b.p[j - 2]) &&
-                           folded(a.p[i - 2]) == folded(b.p[j - 1]);
+            bool swapped =
+                i > 1 && j > 1 && folded(a.p[i - 1]) == folded(b.p[j - 2]) && folded(a.p[i - 2]) == folded(b.p[j - 1]);
             if (swapped) now[j] = least(now[j], earlier[j - 2] + 1);
         }
     }

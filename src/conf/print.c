@@ -1,6 +1,8 @@
 /* Prints what config_read() meets, while it meets it. Secrets never reach the output: the row says which they are. */
 #include "print.h"
 
+#include <assert.h>
+
 size_t print_enter(struct printer *p, struct slice name) {
     size_t mark = buf_length(&p->path);
     if (p->out == NULL) return mark;
@@ -15,7 +17,10 @@ size_t print_enter_index(struct printer *p, struct slice index) {
     return mark;
 }
 
-void print_leave(struct printer *p, size_t mark) { p->path.end = p->path.start + mark; }
+void print_leave(struct printer *p, size_t mark) {
+    assert(mark <= buf_length(&p->path));
+    p->path.end = p->path.start + mark;
+}
 
 static void line_begin(struct printer *p) {
     buf_append_slice(p->out, buf_slice(&p->path));
@@ -36,8 +41,7 @@ void print_value(struct printer *p, const struct key *k, const struct value *v) 
         buf_append_slice(p->out, v->text);
     else if (v->environment == NULL)
         buf_append_text(p->out, "•••");
-    if (v->environment != NULL)
-        buf_printf(p->out, "%s(from ${%s})", k->flags & KEY_SECRET ? "" : " ", v->environment);
+    if (v->environment != NULL) buf_printf(p->out, "%s(from ${%s})", k->flags & KEY_SECRET ? "" : " ", v->environment);
     line_end(p, v->at);
 }
 
@@ -60,4 +64,6 @@ void print_unset(struct printer *p, const struct key *k) {
     line_end(p, (struct conf_position){0});
 }
 
-void print_end(struct printer *p) { buf_clear(&p->path); }
+void print_end(struct printer *p) {
+    buf_clear(&p->path);
+}

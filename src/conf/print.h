@@ -9,7 +9,7 @@ struct printer {
     struct buf path; /* of the value at hand */
 };
 
-size_t print_enter(struct printer *p, struct slice name);        /* goes down into `.name`; returns the mark to leave with */
+size_t print_enter(struct printer *p, struct slice name); /* goes down into `.name`; returns the mark to leave with */
 size_t print_enter_index(struct printer *p, struct slice index); /* goes down into `[0]` */
 void print_leave(struct printer *p, size_t mark);
 void print_value(struct printer *p, const struct key *k, const struct value *v);

@@ -2,6 +2,7 @@
  * printed, suggested and refused all follows from the rows. Relations between values are judged later (verify_*.c). */
 #include "read.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "print.h"
@@ -71,7 +72,8 @@ static void literal_secret_warn(struct reader *r, const struct value *v) {
     bool url = memmem(v->text.p, v->text.n, "://", 3) != NULL;
     if (url && memchr(v->text.p, '@', v->text.n) == NULL) return; /* without a password there is no secret in it */
     if (v->environment == NULL && v->source->readable_by_others)
-        conf_warning_add(r->errors, v->at, "a literal secret in a file that others can read: use ${NAME}, or chmod 600");
+        conf_warning_add(r->errors, v->at,
+                         "a literal secret in a file that others can read: use ${NAME}, or chmod 600");
 }
 
 static struct value fallback_value(const struct reader *r, const struct key *k) {
@@ -80,7 +82,9 @@ static struct value fallback_value(const struct reader *r, const struct key *k) 
 
 /* A text that is in error still has a place, so that nobody calls it missing. */
 static void given_but_wrong(const struct key *k, const struct node *n, void *out) {
-    if (k->type == KEY_TEXT || k->type == KEY_PATH || k->type == KEY_URL) *(struct conf_text *)out = (struct conf_text){{0}, n->at};
+    assert(n != NULL); /* else the grammar's own default is wrong */
+    bool text = k->type == KEY_TEXT || k->type == KEY_PATH || k->type == KEY_URL;
+    if (text) *(struct conf_text *)out = (struct conf_text){{0}, n->at};
 }
 
 static void scalar_read(struct reader *r, const struct place *p) {
@@ -135,8 +139,8 @@ static void pair_add(struct reader *r, const struct key *k, struct conf_pairs *p
     struct value name = {.text = e->key->text, .at = e->key->at, .source = e->key->source}, v;
     if (!value_keeps_rule(&name, k->rule, NULL, "the name", r->errors)) return;
     if (!value_from_node(e->value, r->trees, r->errors, &v)) return;
-    pairs->items[pairs->count++] = (struct conf_pair){{arena_copy(r->keep, name.text), name.at},
-                                                      {arena_copy(r->keep, v.text), v.at}};
+    pairs->items[pairs->count++] =
+        (struct conf_pair){{arena_copy(r->keep, name.text), name.at}, {arena_copy(r->keep, v.text), v.at}};
     size_t mark = print_enter(&r->printer, name.text);
     print_value(&r->printer, k, &v);
     print_leave(&r->printer, mark);
@@ -171,9 +175,15 @@ static struct node *default_list(struct reader *r, const struct key *k) {
     return list;
 }
 
+/* `path` and what its items' keys are read under: `listen` gives `listen[].`. */
+static void prefix_write(char out[PREFIX_BYTES], const struct key *k, const char *item) {
+    int length = snprintf(out, PREFIX_BYTES, "%s%s.", k->path, item);
+    assert(length > 0 && length < PREFIX_BYTES);
+}
+
 static void list_items_read(struct reader *r, const struct key *k, const struct node *n, struct list *list) {
     char prefix[PREFIX_BYTES], number[24];
-    snprintf(prefix, sizeof prefix, "%s[].", k->path);
+    prefix_write(prefix, k, "[]");
     for (size_t i = 0; i < n->count; i++) {
         struct node *item = n->entries[i].value;
         char *base = list->items + list->count++ * k->item_bytes;
@@ -201,7 +211,7 @@ static void list_read(struct reader *r, const struct place *p) {
 
 static void named_items_read(struct reader *r, const struct key *k, const struct node *n, struct list *list) {
     char prefix[PREFIX_BYTES];
-    snprintf(prefix, sizeof prefix, "%s.NAME.", k->path);
+    prefix_write(prefix, k, ".NAME");
     for (size_t i = 0; i < n->count; i++) {
         const struct node *name = n->entries[i].key, *item = n->entries[i].value;
         struct value v = {.text = name->text, .at = name->at, .source = name->source};
@@ -228,7 +238,7 @@ static void named_read(struct reader *r, const struct place *p) {
 
 static void subsection_read(struct reader *r, const struct place *p) {
     char prefix[PREFIX_BYTES];
-    snprintf(prefix, sizeof prefix, "%s.", p->key->path);
+    prefix_write(prefix, p->key, "");
     if (p->node != NULL && !expect(r, p->node, NODE_MAP, "a map of keys")) return;
     if (p->node != NULL && p->key->offset != 0) *(struct conf_position *)(p->base + p->key->offset) = p->at;
     section_read(r, prefix, p->node, p->node ? p->node->at : p->at, p->base);
@@ -241,15 +251,17 @@ static void include_read(struct reader *r, const struct place *p) {
 }
 
 static read_fn *reader_of(enum key_type type) {
+    assert(type < KEY_TYPE_COUNT);
     static read_fn *const readers[KEY_TYPE_COUNT] = {
-        [KEY_SECTION] = subsection_read, [KEY_LIST] = list_read,       [KEY_NAMED] = named_read,
-        [KEY_INCLUDE] = include_read,    [KEY_TEXTS] = texts_read,     [KEY_PAIRS] = pairs_read,
+        [KEY_SECTION] = subsection_read, [KEY_LIST] = list_read,   [KEY_NAMED] = named_read,
+        [KEY_INCLUDE] = include_read,    [KEY_TEXTS] = texts_read, [KEY_PAIRS] = pairs_read,
     };
     return readers[type] != NULL ? readers[type] : scalar_read;
 }
 
 static void not_built_warn(struct reader *r, const struct place *p, struct slice name) {
     size_t row = (size_t)(p->key - grammar);
+    assert(row < ROWS_MAX);
     if (r->warned[row]) return;
     r->warned[row] = true;
     conf_warning_add(r->errors, p->at, "`%s` is not built yet: it is checked, but has no effect in this version",
@@ -279,8 +291,8 @@ static void unknown_keys(struct reader *r, const struct node *map, const struct 
     }
 }
 
-/* A section whose entries are all commented out counts as not given. Not so a list of texts: `models:` without any would
- * otherwise allow everything. */
+/* A section whose entries are all commented out counts as not given. Not so a list of texts: `models:` without any
+ * would otherwise allow everything. */
 static bool counts_as_absent(const struct key *k, const struct node *n) {
     bool section = k->type == KEY_SECTION || k->type == KEY_LIST || k->type == KEY_NAMED || k->type == KEY_PAIRS;
     return section && n->null;
@@ -306,7 +318,8 @@ static void section_read(struct reader *r, const char *prefix, const struct node
                          char *base) {
     struct slice known[KEYS_MAX], name;
     size_t known_count = 0, cursor = 0;
-    for (const struct key *k; known_count < KEYS_MAX && (k = grammar_next(prefix, &cursor, &name)) != NULL;) {
+    for (const struct key *k; (k = grammar_next(prefix, &cursor, &name)) != NULL;) {
+        assert(known_count < KEYS_MAX);
         struct place p = {.key = k, .at = at, .base = base};
         key_read(r, &p, name, map);
         known[known_count++] = name;

@@ -53,7 +53,8 @@ static void syntax_error(struct parsing *p) {
     if (y->error == YAML_READER_ERROR) {
         conf_error_add(p->errors, position_of_byte(p, y->problem_offset), "not a text file: %s", problem);
     } else if (tab_begins(line)) {
-        conf_error_add(p->errors, position_of(p, y->problem_mark), "not valid YAML: indent with spaces, not with a tab");
+        conf_error_add(p->errors, position_of(p, y->problem_mark),
+                       "not valid YAML: indent with spaces, not with a tab");
     } else if (line.n > 0 && memmem(line.p, line.n, "${", 2) != NULL) {
         conf_error_add(p->errors, position_of(p, y->problem_mark),
                        "not valid YAML: %s; inside { } and [ ] put quotes around \"${…}\"", problem);

@@ -23,7 +23,9 @@ static const struct unit sizes[] = {{SLICE_INIT("B"), 1},
                                     {SLICE_INIT("GiB"), UINT64_C(1) << 30},
                                     {SLICE_INIT("TiB"), UINT64_C(1) << 40}};
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 static size_t digits_length(struct slice s) {
     size_t n = 0;
@@ -42,9 +44,15 @@ static bool with_unit(struct slice s, const struct unit *units, size_t unit_coun
     return name.n == 0 && number == 0;
 }
 
-bool units_count(struct slice s, uint64_t *value) { return with_unit(s, counts, ROW_COUNT(counts), value); }
-bool units_duration(struct slice s, uint64_t *ns) { return with_unit(s, durations, ROW_COUNT(durations), ns); }
-bool units_size(struct slice s, uint64_t *bytes) { return with_unit(s, sizes, ROW_COUNT(sizes), bytes); }
+bool units_count(struct slice s, uint64_t *value) {
+    return with_unit(s, counts, ROW_COUNT(counts), value);
+}
+bool units_duration(struct slice s, uint64_t *ns) {
+    return with_unit(s, durations, ROW_COUNT(durations), ns);
+}
+bool units_size(struct slice s, uint64_t *bytes) {
+    return with_unit(s, sizes, ROW_COUNT(sizes), bytes);
+}
 
 bool units_rate(struct slice s, uint64_t *bytes_per_s) {
     if (s.n < 3 || memcmp(s.p + s.n - 2, "/s", 2) != 0) return false;
@@ -122,4 +130,6 @@ void units_duration_text(uint64_t ns, char out[UNITS_TEXT_BYTES]) {
     text_write(ns, durations, ROW_COUNT(durations), out);
 }
 
-void units_size_text(uint64_t bytes, char out[UNITS_TEXT_BYTES]) { text_write(bytes, sizes, ROW_COUNT(sizes), out); }
+void units_size_text(uint64_t bytes, char out[UNITS_TEXT_BYTES]) {
+    text_write(bytes, sizes, ROW_COUNT(sizes), out);
+}

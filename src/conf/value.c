@@ -50,7 +50,8 @@ static bool reference_put(struct expanding *x, struct slice *rest) {
         conf_error_add(x->errors, x->node->at, "expected ${NAME} or ${NAME:-default} (a literal ${ is written $${)");
         return false;
     }
-    struct slice otherwise = with_default ? (struct slice){tail.p + 2, (size_t)(close - tail.p) - 2} : (struct slice){0};
+    struct slice otherwise =
+        with_default ? (struct slice){tail.p + 2, (size_t)(close - tail.p) - 2} : (struct slice){0};
     *rest = (struct slice){close + 1, tail.n - (size_t)(close - tail.p) - 1};
     return variable_put(x, name, with_default ? &otherwise : NULL);
 }

@@ -4,7 +4,8 @@
 #include "base/hash.h"
 #include "conf/config.h"
 
-void config_finish(struct config *c); /* derived values: the dialect's auth, tenant defaults, key names, the host's name */
+void config_finish(
+    struct config *c); /* derived values: the dialect's auth, tenant defaults, key names, the host's name */
 void verify_addresses(const struct config *c, struct conf_errors *errors);
 void verify_providers(const struct config *c, struct conf_errors *errors);
 void verify_models(struct config *c, struct conf_errors *errors);  /* resolves targets to providers */
@@ -12,7 +13,9 @@ void verify_tenants(struct config *c, struct conf_errors *errors); /* resolves p
 void verify_rest(const struct config *c, struct conf_errors *errors);
 
 /* A text that is wrong was given all the same, and is not missing. */
-static inline bool text_given(const struct conf_text *t) { return t->at.file != NULL; }
+static inline bool text_given(const struct conf_text *t) {
+    return t->at.file != NULL;
+}
 
 /* Provider names to their items; borrowed. Resolving adds an error, with the nearest name, when there is none such. */
 struct provider_names {

@@ -1,7 +1,9 @@
 /* Who can reach what: plain HTTP and open doors only on loopback, and no address twice. */
 #include "verify.h"
 
-static bool is_wildcard(struct slice host) { return slice_equal(host, SLICE("0.0.0.0")) || slice_equal(host, SLICE("::")); }
+static bool is_wildcard(struct slice host) {
+    return slice_equal(host, SLICE("0.0.0.0")) || slice_equal(host, SLICE("::"));
+}
 
 static bool collide(const struct conf_address *a, const struct conf_address *b) {
     if (a->text.p == NULL || b->text.p == NULL) return false;

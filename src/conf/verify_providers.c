@@ -9,9 +9,9 @@ enum { NAMES_SHOWN_MAX = 12 };
 static const struct slice reserved[] = {SLICE_INIT("v1"), SLICE_INIT("v1beta"), SLICE_INIT("weir"),
                                         SLICE_INIT("healthz"), SLICE_INIT("readyz")};
 static const struct slice own_headers[] = {
-    SLICE_INIT("host"),       SLICE_INIT("content-length"), SLICE_INIT("transfer-encoding"),
-    SLICE_INIT("connection"), SLICE_INIT("keep-alive"),     SLICE_INIT("proxy-connection"),
-    SLICE_INIT("te"),         SLICE_INIT("trailer"),        SLICE_INIT("upgrade"),
+    SLICE_INIT("host"),       SLICE_INIT("content-length"),  SLICE_INIT("transfer-encoding"),
+    SLICE_INIT("connection"), SLICE_INIT("keep-alive"),      SLICE_INIT("proxy-connection"),
+    SLICE_INIT("te"),         SLICE_INIT("trailer"),         SLICE_INIT("upgrade"),
     SLICE_INIT("expect"),     SLICE_INIT("accept-encoding"), SLICE_INIT("content-encoding")};
 
 static bool listed(const struct slice *list, size_t count, struct slice s) {
@@ -56,8 +56,7 @@ static void verify_url(const struct config_provider *p, struct conf_errors *erro
     bool no_path = authority.p + authority.n == url.p + url.n;
     if (plain && !loopback && p->auth != AUTH_NONE)
         conf_warning_add(errors, p->base_url.at, "the provider's key travels unencrypted (http://)");
-    if (plain && text_given(&p->tls.ca))
-        conf_warning_add(errors, p->tls.ca.at, "`tls` has no effect with http://");
+    if (plain && text_given(&p->tls.ca)) conf_warning_add(errors, p->tls.ca.at, "`tls` has no effect with http://");
     if (!plain && !p->tls.verify)
         conf_warning_add(errors, p->base_url.at, "`tls.verify` is off: whoever answers gets the key");
     if (p->dialect == DIALECT_OPENAI && no_path)
@@ -85,7 +84,9 @@ void provider_names_init(struct provider_names *n, const struct config *c) {
         map_put(&n->by_name, c->providers.items[i].name.text, &c->providers.items[i]);
 }
 
-void provider_names_clear(struct provider_names *n) { map_clear(&n->by_name); }
+void provider_names_clear(struct provider_names *n) {
+    map_clear(&n->by_name);
+}
 
 void unknown_reference_add(struct conf_errors *errors, const struct conf_text *name, const char *kind,
                            const struct slice *known, size_t known_count) {

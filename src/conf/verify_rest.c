@@ -10,7 +10,8 @@ static void verify_state(const struct config *c, struct conf_errors *errors) {
     if (redis && !text_given(url))
         conf_error_add(errors, c->state.at, "`state.redis.url` is missing, because `state.backend` is redis");
     if (redis)
-        conf_warning_add(errors, c->state.at, "`state.backend: redis` is not built yet: every instance counts for itself");
+        conf_warning_add(errors, c->state.at,
+                         "`state.backend: redis` is not built yet: every instance counts for itself");
 }
 
 void verify_rest(const struct config *c, struct conf_errors *errors) {

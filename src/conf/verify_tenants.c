@@ -31,8 +31,7 @@ static void verify_key(const struct config_key *k, int64_t now_s, struct map *di
                        first->at.column);
     else
         map_put(digests, digest, (void *)k);
-    if (k->expires_unix_s != 0 && k->expires_unix_s <= now_s)
-        conf_warning_add(errors, k->at, "this key has expired");
+    if (k->expires_unix_s != 0 && k->expires_unix_s <= now_s) conf_warning_add(errors, k->at, "this key has expired");
 }
 
 static void verify_passthrough(struct config_tenant *t, const struct provider_names *names,

@@ -2,7 +2,6 @@
  * connection, which costs a handshake anyway. It does not persist anything. */
 #include "tls_sessions.h"
 
-#include <string.h>
 #include <time.h>
 
 #include "base/mem.h"

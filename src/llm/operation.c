@@ -42,6 +42,7 @@ static const struct {
     {SLICE_INIT("generateContent"), OPERATION_GENERATE_CONTENT, false},
     {SLICE_INIT("streamGenerateContent"), OPERATION_GENERATE_CONTENT, true},
     {SLICE_INIT("embedContent"), OPERATION_EMBEDDINGS, false},
+    {SLICE_INIT("batchEmbedContents"), OPERATION_EMBEDDINGS, false}, /* what Google's SDKs send */
     {SLICE_INIT("countTokens"), OPERATION_COUNT_TOKENS, false},
 };
 

@@ -1,16 +1,18 @@
-/* src/mock/answers.c: what answers of all dialects have in common: counts, text, errors, the echo. Text is made of words
- * that need no JSON escape. */
+/* src/mock/answers.c: what answers of all dialects have in common: counts, text, errors, the echo. Text is made of
+ * words that need no JSON escape. */
 #include "answers.h"
 
 #include "base/clock.h"
 #include "base/json_text.h"
 
-static const char *const words[] = {" The", " water", " runs", " over", " the", " low", " wall", " and", " every", " drop",
-                                    " is", " seen", " once", ",", " then", " it", " goes", " on", " to", " sea", "."};
+static const char *const words[] = {" The",  " water", " runs", " over", " the",  " low",  " wall",
+                                    " and",  " every", " drop", " is",   " seen", " once", ",",
+                                    " then", " it",    " goes", " on",   " to",   " sea",  "."};
 static const char *const words_utf8[] = {" größer", "水は", "流れる", " é", "🌊", " здесь", " ναι", "、", " ñ", " שלום"};
 enum { WORDS = sizeof words / sizeof words[0], WORDS_UTF8 = sizeof words_utf8 / sizeof words_utf8[0] };
 
-const char *const tool_argument_parts[TOOL_ARGUMENT_PARTS] = {"{\\\"city\\\"", ": \\\"Basel\\\"", ", \\\"days\\\"", ": 3}"};
+const char *const tool_argument_parts[TOOL_ARGUMENT_PARTS] = {"{\\\"city\\\"", ": \\\"Basel\\\"", ", \\\"days\\\"",
+                                                              ": 3}"};
 const char tool_arguments[] = "{\"city\": \"Basel\", \"days\": 3}";
 
 enum { TOKENS_MAX = 100000, TOKEN_BYTES_MAX = 1 << 20 }; /* a plan holds the whole answer */
@@ -21,7 +23,8 @@ static uint32_t tokens_of(const struct build *b, enum mock_knob k) {
 
 struct counts answer_counts(const struct build *b) {
     const struct request_facts *f = &b->request->facts;
-    struct counts n = {.input = (uint32_t)knob(b, MOCK_INPUT_TOKENS), .visible = tokens_of(b, MOCK_TOKENS),
+    struct counts n = {.input = (uint32_t)knob(b, MOCK_INPUT_TOKENS),
+                       .visible = tokens_of(b, MOCK_TOKENS),
                        .reasoning = tokens_of(b, MOCK_REASONING_TOKENS)};
     n.tool = knob(b, MOCK_TOOLS) && f->has_tools && f->tool[0];
     if (n.tool) n.visible = TOOL_ARGUMENT_PARTS;
@@ -34,13 +37,17 @@ struct counts answer_counts(const struct build *b) {
     return n;
 }
 
-int64_t answer_time_s(void) { return clock_wall_ns(clock_now_ns()) / (int64_t)NS_PER_S; }
+int64_t answer_time_s(void) {
+    return clock_wall_ns(clock_now_ns()) / (int64_t)NS_PER_S;
+}
 
 const char *answer_model(const struct build *b) {
     return b->request->facts.model[0] ? b->request->facts.model : "mock-model";
 }
 
-const char *answer_tool(const struct build *b) { return b->request->facts.tool; }
+const char *answer_tool(const struct build *b) {
+    return b->request->facts.tool;
+}
 
 static void put_token(const struct build *b, struct buf *out, uint32_t index) {
     uint64_t bytes = knob(b, MOCK_TOKEN_BYTES) < TOKEN_BYTES_MAX ? knob(b, MOCK_TOKEN_BYTES) : TOKEN_BYTES_MAX;
@@ -125,7 +132,8 @@ void answer_error(struct build *b, unsigned status, struct slice message) {
     const struct request_facts *f = &b->request->facts;
     struct buf body = {0};
     bool array = f->operation == OPERATION_STREAM_GENERATE && !f->gemini_sse;
-    if (form == AS_HTML) buf_printf(&body, "<html><head><title>%u</title></head><body>%u</body></html>\r\n", status, status);
+    if (form == AS_HTML)
+        buf_printf(&body, "<html><head><title>%u</title></head><body>%u</body></html>\r\n", status, status);
     if (form == AS_JSON) {
         if (array) buf_append_text(&body, "[");
         put_error(b, &body, status, message);
@@ -139,15 +147,22 @@ void answer_error_event(struct build *b) {
     const struct request_facts *f = &b->request->facts;
     struct slice message = SLICE("The server had an error while processing your request");
     if (f->operation == OPERATION_RESPONSES) {
-        buf_printf(&b->event, "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"%.*s\",\"param\":null,"
-                   "\"sequence_number\":%u}\n\n", (int)message.n, message.p, b->events);
+        buf_printf(
+            &b->event,
+            "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"%.*s\",\"param\":null,"
+            "\"sequence_number\":%u}\n\n",
+            (int)message.n, message.p, b->events);
         return;
     }
-    if (b->elements) buf_append_text(&b->event, b->events ? ",\r\n" : "[");
-    else buf_append_text(&b->event, f->dialect == DIALECT_ANTHROPIC ? "event: error\ndata: " : "data: ");
+    if (b->elements)
+        buf_append_text(&b->event, b->events ? ",\r\n" : "[");
+    else
+        buf_append_text(&b->event, f->dialect == DIALECT_ANTHROPIC ? "event: error\ndata: " : "data: ");
     put_error(b, &b->event, f->dialect == DIALECT_OPENAI ? 500 : 503, message);
-    if (b->elements) buf_append_text(&b->event, "]");
-    else buf_append_text(&b->event, f->dialect == DIALECT_GEMINI ? "\r\n\r\n" : "\n\n");
+    if (b->elements)
+        buf_append_text(&b->event, "]");
+    else
+        buf_append_text(&b->event, f->dialect == DIALECT_GEMINI ? "\r\n\r\n" : "\n\n");
 }
 
 void answer_echo(struct build *b) {

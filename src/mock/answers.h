@@ -2,10 +2,10 @@
 #pragma once
 #include "script.h"
 
-struct counts { /* what an answer reports */
+struct counts {                                                      /* what an answer reports */
     uint32_t input, cached, cache_write, visible, reasoning, output; /* output = visible + reasoning */
-    bool cut;       /* the request's own maximum ended it */
-    bool tool;      /* it is a tool call */
+    bool cut;                                                        /* the request's own maximum ended it */
+    bool tool;                                                       /* it is a tool call */
 };
 struct counts answer_counts(const struct build *b);
 int64_t answer_time_s(void);

@@ -3,9 +3,11 @@
 #include "answers.h"
 
 static void put_usage(struct buf *out, const struct counts *n, uint32_t output, bool first) {
-    buf_printf(out, "{\"input_tokens\":%u,\"cache_creation_input_tokens\":%u,\"cache_read_input_tokens\":%u,", n->input - n->cached - n->cache_write,
-               n->cache_write, n->cached);
-    if (first) buf_printf(out, "\"cache_creation\":{\"ephemeral_5m_input_tokens\":%u,\"ephemeral_1h_input_tokens\":0},", n->cache_write);
+    buf_printf(out, "{\"input_tokens\":%u,\"cache_creation_input_tokens\":%u,\"cache_read_input_tokens\":%u,",
+               n->input - n->cached - n->cache_write, n->cache_write, n->cached);
+    if (first)
+        buf_printf(out, "\"cache_creation\":{\"ephemeral_5m_input_tokens\":%u,\"ephemeral_1h_input_tokens\":0},",
+                   n->cache_write);
     buf_printf(out, "\"output_tokens\":%u%s}", output, first ? ",\"service_tier\":\"standard\"" : "");
 }
 
@@ -26,8 +28,11 @@ static void close_event(struct build *b, bool token) {
 
 static void message_start(struct build *b, const struct counts *n) {
     open_event(b, "message_start");
-    buf_printf(&b->event, ",\"message\":{\"id\":\"msg_mock00000000000000001\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"%s\","
-               "\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":", answer_model(b));
+    buf_printf(&b->event,
+               ",\"message\":{\"id\":\"msg_mock00000000000000001\",\"type\":\"message\",\"role\":\"assistant\","
+               "\"model\":\"%s\","
+               "\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":",
+               answer_model(b));
     put_usage(&b->event, n, 1, true);
     buf_append_text(&b->event, "}");
     close_event(b, false);
@@ -45,7 +50,8 @@ static void block_stop(struct build *b, unsigned index) {
     close_event(b, false);
 }
 
-static void text_deltas(struct build *b, unsigned index, const char *type, const char *member, uint32_t count, uint32_t per_event) {
+static void text_deltas(struct build *b, unsigned index, const char *type, const char *member, uint32_t count,
+                        uint32_t per_event) {
     for (uint32_t i = 0; i < count && !b->over; i += per_event) {
         open_event(b, "content_block_delta");
         buf_printf(&b->event, ",\"index\":%u,\"delta\":{\"type\":\"%s\",\"%s\":\"", index, type, member);
@@ -92,8 +98,10 @@ static void stream(struct build *b, const struct counts *n) {
         open_event(b, "ping");
         close_event(b, false);
     }
-    if (n->tool) tool_block(b, index, n);
-    else text_deltas(b, index, "text_delta", "text", n->visible, per_event);
+    if (n->tool)
+        tool_block(b, index, n);
+    else
+        text_deltas(b, index, "text_delta", "text", n->visible, per_event);
     block_stop(b, index);
     open_event(b, "message_delta");
     buf_printf(&b->event, ",\"delta\":{\"stop_reason\":\"%s\",\"stop_sequence\":null},\"usage\":", stop_reason(b, n));
@@ -113,10 +121,13 @@ void anthropic_messages(struct build *b) {
         return;
     }
     struct buf body = {0};
-    buf_printf(&body, "{\"id\":\"msg_mock00000000000000001\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"%s\",\"content\":[",
+    buf_printf(&body,
+               "{\"id\":\"msg_mock00000000000000001\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"%s\","
+               "\"content\":[",
                answer_model(b));
     if (n.tool) {
-        buf_printf(&body, "{\"type\":\"tool_use\",\"id\":\"toolu_mock1\",\"name\":\"%s\",\"input\":%s}", answer_tool(b), tool_arguments);
+        buf_printf(&body, "{\"type\":\"tool_use\",\"id\":\"toolu_mock1\",\"name\":\"%s\",\"input\":%s}", answer_tool(b),
+                   tool_arguments);
     } else {
         struct buf text = {0};
         uint64_t target = knob(b, MOCK_BODY_BYTES);

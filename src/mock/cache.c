@@ -9,7 +9,8 @@ enum { COUNT_MAX = 512, SCRIPT_BYTES_MAX = 4 * 1024 * 1024, BYTES_MAX = 32 * 102
 /* Does anything but the facts decide the answer? */
 static bool cacheable(const struct request *r) {
     const uint64_t *v = r->facts.knobs.value;
-    return !r->refused_status && !v[MOCK_ECHO] && !v[MOCK_LEAK] && !v[MOCK_JITTER_MS] && r->facts.operation != OPERATION_FILES;
+    return !r->refused_status && !v[MOCK_ECHO] && !v[MOCK_LEAK] && !v[MOCK_JITTER_MS] &&
+           r->facts.operation != OPERATION_FILES;
 }
 
 struct script *cache_answer(struct script_cache *c, const struct request *r) {

@@ -1,5 +1,5 @@
-/* src/mock/gemini.c: generateContent whole, as events (CRLF, no terminator) or as one JSON array sent element by element;
- * embeddings; counts. Members that would be zero are left out, as the provider leaves them out. */
+/* src/mock/gemini.c: generateContent whole, as events (CRLF, no terminator) or as one JSON array sent element by
+ * element; embeddings; counts. Members that would be zero are left out, as the provider leaves them out. */
 #include "answers.h"
 
 static const char *finish_reason(const struct build *b, const struct counts *n) {
@@ -18,8 +18,8 @@ static void put_usage(struct buf *out, const struct counts *n, uint32_t visible,
 }
 
 /* One GenerateContentResponse around a part that is already text. */
-static void put_answer(const struct build *b, struct buf *out, struct slice part, const struct counts *n, const char *finish,
-                       uint32_t visible, uint32_t reasoning) {
+static void put_answer(const struct build *b, struct buf *out, struct slice part, const struct counts *n,
+                       const char *finish, uint32_t visible, uint32_t reasoning) {
     buf_append_text(out, "{\"candidates\":[{\"content\":{\"parts\":[");
     buf_append_slice(out, part);
     buf_append_text(out, "],\"role\":\"model\"},");
@@ -36,12 +36,15 @@ static void put_call(const struct build *b, struct buf *out) {
     buf_printf(out, "{\"functionCall\":{\"name\":\"%s\",\"args\":%s}}", answer_tool(b), tool_arguments);
 }
 
-static void emit(struct build *b, struct buf *part, const struct counts *n, const char *finish, uint32_t visible, uint32_t reasoning) {
+static void emit(struct build *b, struct buf *part, const struct counts *n, const char *finish, uint32_t visible,
+                 uint32_t reasoning) {
     buf_append_text(&b->event, !b->elements ? "data: " : b->events ? ",\r\n" : "[");
     put_answer(b, &b->event, buf_slice(part), n, finish, visible, reasoning);
     buf_clear(part);
-    if (!b->elements) buf_append_text(&b->event, "\r\n\r\n");
-    else if (finish && knob(b, MOCK_DONE)) buf_append_text(&b->event, "]");
+    if (!b->elements)
+        buf_append_text(&b->event, "\r\n\r\n");
+    else if (finish && knob(b, MOCK_DONE))
+        buf_append_text(&b->event, "]");
     build_event(b, true);
 }
 
@@ -58,8 +61,10 @@ static void stream(struct build *b, const struct counts *n) {
     }
     const char *finish = knob(b, MOCK_DONE) || b->elements ? finish_reason(b, n) : NULL;
     if (n->tool || n->visible == 0) {
-        if (n->tool) put_call(b, &part);
-        else buf_append_text(&part, "{\"text\":\"\"}");
+        if (n->tool)
+            put_call(b, &part);
+        else
+            buf_append_text(&part, "{\"text\":\"\"}");
         emit(b, &part, n, finish, n->visible, n->reasoning);
         build_stream_end(b);
         return;
@@ -115,7 +120,8 @@ void gemini_embed(struct build *b) {
 void gemini_count_tokens(struct build *b) {
     uint32_t input = answer_counts(b).input;
     struct buf body = {0};
-    buf_printf(&body, "{\"totalTokens\":%u,\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":%u}]}", input, input);
+    buf_printf(&body, "{\"totalTokens\":%u,\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":%u}]}", input,
+               input);
     build_answer(b, 200, "application/json; charset=UTF-8", buf_slice(&body));
     buf_clear(&body);
 }

@@ -8,7 +8,9 @@
 static const struct mock_knob_row rows[MOCK_KNOB_COUNT] = {MOCK_KNOBS(ROW)};
 #undef ROW
 
-const struct mock_knob_row *mock_knob_row(enum mock_knob k) { return &rows[k]; }
+const struct mock_knob_row *mock_knob_row(enum mock_knob k) {
+    return &rows[k];
+}
 
 void mock_knobs_init(struct mock_knobs *knobs) {
     for (int i = 0; i < MOCK_KNOB_COUNT; i++) knobs->value[i] = rows[i].initial;

@@ -1,5 +1,5 @@
-/* src/mock/mock.c: the mock's thread: a loop, a listener, and a way to be told to stop. It takes no signals: those are the
- * process's, whose SIGPIPE must be ignored. */
+/* src/mock/mock.c: the mock's thread: a loop, a listener, and a way to be told to stop. It takes no signals: those are
+ * the process's, whose SIGPIPE must be ignored. */
 #include "mock/mock.h"
 
 #include <pthread.h>
@@ -93,7 +93,9 @@ failed:
     return NULL;
 }
 
-unsigned short mock_port(const struct mock *m) { return listen_port(m->fd); }
+unsigned short mock_port(const struct mock *m) {
+    return listen_port(m->fd);
+}
 
 void mock_stop(struct mock *m) {
     m->stop.run = stop_now;

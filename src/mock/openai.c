@@ -11,7 +11,8 @@ static const char *finish_reason(const struct build *b, const struct counts *n) 
 static void put_usage(const struct build *b, struct buf *out, const struct counts *n) {
     (void)b;
     buf_printf(out,
-               "{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,\"prompt_tokens_details\":{\"cached_tokens\":%u,"
+               "{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,\"prompt_tokens_details\":{\"cached_"
+               "tokens\":%u,"
                "\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":%u,\"audio_tokens\":0,"
                "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
                n->input, n->output, n->input + n->output, n->cached, n->reasoning);
@@ -25,9 +26,13 @@ static bool wants_usage(const struct build *b) {
 /* What every chunk of one stream begins and ends with. */
 static void chunk_open(struct build *b) {
     bool chat = b->request->facts.operation == OPERATION_CHAT;
-    buf_printf(&b->event, "data: {\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":\"%s\",%s\"system_fingerprint\":\"fp_mock000001\",",
-               chat ? "chatcmpl-mock00000000000000001" : "cmpl-mock00000000000000001", chat ? "chat.completion.chunk" : "text_completion",
-               (long long)answer_time_s(), answer_model(b), chat ? "\"service_tier\":\"default\"," : "");
+    buf_printf(&b->event,
+               "data: "
+               "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":\"%s\",%s\"system_fingerprint\":\"fp_"
+               "mock000001\",",
+               chat ? "chatcmpl-mock00000000000000001" : "cmpl-mock00000000000000001",
+               chat ? "chat.completion.chunk" : "text_completion", (long long)answer_time_s(), answer_model(b),
+               chat ? "\"service_tier\":\"default\"," : "");
 }
 
 static void chunk_close(struct build *b, bool token) {
@@ -45,13 +50,19 @@ static void chat_delta(struct build *b, const char *name, uint32_t first, uint32
 
 static void chat_tool_deltas(struct build *b, const struct counts *n) {
     chunk_open(b);
-    buf_printf(&b->event, "\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_mock1\",\"type\":\"function\","
-               "\"function\":{\"name\":\"%s\",\"arguments\":\"\"}}]},\"logprobs\":null,\"finish_reason\":null}]", answer_tool(b));
+    buf_printf(
+        &b->event,
+        "\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_mock1\",\"type\":\"function\","
+        "\"function\":{\"name\":\"%s\",\"arguments\":\"\"}}]},\"logprobs\":null,\"finish_reason\":null}]",
+        answer_tool(b));
     chunk_close(b, true);
     for (uint32_t i = 0; i < n->visible; i++) {
         chunk_open(b);
-        buf_printf(&b->event, "\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"%s\"}}]},"
-                   "\"logprobs\":null,\"finish_reason\":null}]", tool_argument_parts[i]);
+        buf_printf(
+            &b->event,
+            "\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"%s\"}}]},"
+            "\"logprobs\":null,\"finish_reason\":null}]",
+            tool_argument_parts[i]);
         chunk_close(b, true);
     }
 }
@@ -75,8 +86,10 @@ static void stream_tokens(struct build *b, const struct counts *n) {
     }
     for (uint32_t i = 0; i < n->visible && !b->over; i += per_event) {
         uint32_t count = n->visible - i < per_event ? n->visible - i : per_event;
-        if (chat) chat_delta(b, "content", i, count);
-        else text_delta(b, i, count);
+        if (chat)
+            chat_delta(b, "content", i, count);
+        else
+            text_delta(b, i, count);
     }
 }
 
@@ -89,8 +102,9 @@ static void stream(struct build *b, const struct counts *n) {
     }
     if (chat) {
         chunk_open(b);
-        buf_append_text(&b->event, "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
-                                   "\"logprobs\":null,\"finish_reason\":null}]");
+        buf_append_text(
+            &b->event, "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
+                       "\"logprobs\":null,\"finish_reason\":null}]");
         chunk_close(b, false);
     }
     stream_tokens(b, n);
@@ -118,8 +132,10 @@ static void put_message(struct build *b, struct buf *out, const struct counts *n
     answer_text(b, &text, n, target > around ? target - around : 0);
     buf_append_text(out, "\"message\":{\"role\":\"assistant\",");
     if (n->tool) {
-        buf_printf(out, "\"content\":null,\"refusal\":null,\"tool_calls\":[{\"id\":\"call_mock1\",\"type\":\"function\","
-                   "\"function\":{\"name\":\"%s\",\"arguments\":\"", answer_tool(b));
+        buf_printf(out,
+                   "\"content\":null,\"refusal\":null,\"tool_calls\":[{\"id\":\"call_mock1\",\"type\":\"function\","
+                   "\"function\":{\"name\":\"%s\",\"arguments\":\"",
+                   answer_tool(b));
         for (uint32_t i = 0; i < n->visible; i++) buf_append_text(out, tool_argument_parts[i]);
         buf_append_text(out, "\"}}]");
     } else {
@@ -138,8 +154,11 @@ void openai_chat(struct build *b) {
         return;
     }
     struct buf body = {0};
-    buf_printf(&body, "{\"id\":\"chatcmpl-mock00000000000000001\",\"object\":\"chat.completion\",\"created\":%lld,\"model\":\"%s\","
-               "\"choices\":[{\"index\":0,", (long long)answer_time_s(), answer_model(b));
+    buf_printf(
+        &body,
+        "{\"id\":\"chatcmpl-mock00000000000000001\",\"object\":\"chat.completion\",\"created\":%lld,\"model\":\"%s\","
+        "\"choices\":[{\"index\":0,",
+        (long long)answer_time_s(), answer_model(b));
     put_message(b, &body, &n);
     buf_printf(&body, "\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":", finish_reason(b, &n));
     put_usage(b, &body, &n);
@@ -156,8 +175,11 @@ void openai_completions(struct build *b) {
         return;
     }
     struct buf body = {0};
-    buf_printf(&body, "{\"id\":\"cmpl-mock00000000000000001\",\"object\":\"text_completion\",\"created\":%lld,\"model\":\"%s\","
-               "\"choices\":[{\"text\":\"", (long long)answer_time_s(), answer_model(b));
+    buf_printf(
+        &body,
+        "{\"id\":\"cmpl-mock00000000000000001\",\"object\":\"text_completion\",\"created\":%lld,\"model\":\"%s\","
+        "\"choices\":[{\"text\":\"",
+        (long long)answer_time_s(), answer_model(b));
     answer_tokens(b, &body, 0, n.visible);
     buf_printf(&body, "\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":", finish_reason(b, &n));
     put_usage(b, &body, &n);

@@ -24,7 +24,8 @@ void openai_embeddings(struct build *b) {
         for (int d = 0; d < DIMENSIONS; d++) buf_printf(&body, "%s0.5", d ? "," : "[");
         buf_append_text(&body, "]}");
     }
-    buf_printf(&body, "],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":%u,\"total_tokens\":%u}}", answer_model(b), n.input, n.input);
+    buf_printf(&body, "],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":%u,\"total_tokens\":%u}}", answer_model(b),
+               n.input, n.input);
     finish(b, &body);
 }
 
@@ -32,7 +33,8 @@ void openai_moderations(struct build *b) {
     static const char *const categories[] = {"harassment", "hate", "illicit", "self-harm", "sexual", "violence"};
     enum { CATEGORIES = sizeof categories / sizeof categories[0] };
     struct buf body = {0};
-    buf_printf(&body, "{\"id\":\"modr-mock1\",\"model\":\"%s\",\"results\":[{\"flagged\":false,\"categories\":{", answer_model(b));
+    buf_printf(&body, "{\"id\":\"modr-mock1\",\"model\":\"%s\",\"results\":[{\"flagged\":false,\"categories\":{",
+               answer_model(b));
     for (int i = 0; i < CATEGORIES; i++) buf_printf(&body, "%s\"%s\":false", i ? "," : "", categories[i]);
     buf_append_text(&body, "},\"category_scores\":{");
     for (int i = 0; i < CATEGORIES; i++) buf_printf(&body, "%s\"%s\":0.01", i ? "," : "", categories[i]);
@@ -45,7 +47,8 @@ void openai_images(struct build *b) {
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
     struct counts n = answer_counts(b);
     struct buf body = {0};
-    buf_printf(&body, "{\"created\":%lld,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u,"
+    buf_printf(&body,
+               "{\"created\":%lld,\"data\":[{\"b64_json\":\"%s\"}],\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u,"
                "\"total_tokens\":%u,\"input_tokens_details\":{\"image_tokens\":0,\"text_tokens\":%u}}}",
                (long long)answer_time_s(), pixel, n.input, n.output, n.input + n.output, n.input);
     finish(b, &body);
@@ -73,14 +76,17 @@ void openai_models(struct build *b) {
     if (b->request->facts.dialect == DIALECT_ANTHROPIC) {
         buf_append_text(&body, "{\"data\":[");
         for (size_t i = 0; i < sizeof claude_names / sizeof claude_names[0]; i++)
-            buf_printf(&body, "%s{\"type\":\"model\",\"id\":\"%s\",\"display_name\":\"%s\",\"created_at\":\"2025-10-01T00:00:00Z\"}",
-                       i ? "," : "", claude_names[i], claude_names[i]);
-        buf_printf(&body, "],\"has_more\":false,\"first_id\":\"%s\",\"last_id\":\"%s\"}", claude_names[0], claude_names[1]);
+            buf_printf(
+                &body,
+                "%s{\"type\":\"model\",\"id\":\"%s\",\"display_name\":\"%s\",\"created_at\":\"2025-10-01T00:00:00Z\"}",
+                i ? "," : "", claude_names[i], claude_names[i]);
+        buf_printf(&body, "],\"has_more\":false,\"first_id\":\"%s\",\"last_id\":\"%s\"}", claude_names[0],
+                   claude_names[1]);
     } else {
         buf_append_text(&body, "{\"object\":\"list\",\"data\":[");
         for (size_t i = 0; i < sizeof model_names / sizeof model_names[0]; i++)
-            buf_printf(&body, "%s{\"id\":\"%s\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"mock\"}", i ? "," : "",
-                       model_names[i]);
+            buf_printf(&body, "%s{\"id\":\"%s\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"mock\"}",
+                       i ? "," : "", model_names[i]);
         buf_append_text(&body, "]}");
     }
     finish(b, &body);
@@ -89,10 +95,12 @@ void openai_models(struct build *b) {
 void openai_model(struct build *b) {
     struct buf body = {0};
     if (b->request->facts.dialect == DIALECT_ANTHROPIC)
-        buf_printf(&body, "{\"type\":\"model\",\"id\":\"%s\",\"display_name\":\"%s\",\"created_at\":\"2025-10-01T00:00:00Z\"}",
+        buf_printf(&body,
+                   "{\"type\":\"model\",\"id\":\"%s\",\"display_name\":\"%s\",\"created_at\":\"2025-10-01T00:00:00Z\"}",
                    answer_model(b), answer_model(b));
     else
-        buf_printf(&body, "{\"id\":\"%s\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"mock\"}", answer_model(b));
+        buf_printf(&body, "{\"id\":\"%s\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"mock\"}",
+                   answer_model(b));
     finish(b, &body);
 }
 
@@ -108,19 +116,25 @@ void openai_files(struct build *b) {
     if (r->facts.deletes) {
         buf_printf(&body, "{\"id\":\"%s\",\"object\":\"file\",\"deleted\":true}", rest[0] ? rest + 1 : "");
     } else if (r->body_bytes) {
-        buf_printf(&body, "{\"id\":\"file-mock1\",\"object\":\"file\",\"bytes\":%llu,\"created_at\":%lld,\"filename\":\"upload\","
-                   "\"purpose\":\"assistants\",\"status\":\"processed\",\"checksum\":\"%016llx\"}",
-                   (unsigned long long)r->body_bytes, (long long)answer_time_s(), (unsigned long long)r->checksum);
+        buf_printf(
+            &body,
+            "{\"id\":\"file-mock1\",\"object\":\"file\",\"bytes\":%llu,\"created_at\":%lld,\"filename\":\"upload\","
+            "\"purpose\":\"assistants\",\"status\":\"processed\",\"checksum\":\"%016llx\"}",
+            (unsigned long long)r->body_bytes, (long long)answer_time_s(), (unsigned long long)r->checksum);
     } else if (ends_with(rest, "/content")) {
         put_bytes(&body, knob(b, MOCK_BODY_BYTES));
         build_answer(b, 200, "application/octet-stream", buf_slice(&body));
         buf_clear(&body);
         return;
     } else if (rest[0] && rest[1]) {
-        buf_printf(&body, "{\"id\":\"%s\",\"object\":\"file\",\"bytes\":%llu,\"created_at\":1700000000,\"filename\":\"upload\","
-                   "\"purpose\":\"assistants\",\"status\":\"processed\"}", rest + 1, (unsigned long long)knob(b, MOCK_BODY_BYTES));
+        buf_printf(
+            &body,
+            "{\"id\":\"%s\",\"object\":\"file\",\"bytes\":%llu,\"created_at\":1700000000,\"filename\":\"upload\","
+            "\"purpose\":\"assistants\",\"status\":\"processed\"}",
+            rest + 1, (unsigned long long)knob(b, MOCK_BODY_BYTES));
     } else {
-        buf_append_text(&body, "{\"object\":\"list\",\"data\":[],\"has_more\":false,\"first_id\":null,\"last_id\":null}");
+        buf_append_text(&body,
+                        "{\"object\":\"list\",\"data\":[],\"has_more\":false,\"first_id\":null,\"last_id\":null}");
     }
     finish(b, &body);
 }

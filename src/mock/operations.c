@@ -5,7 +5,9 @@
 static const struct operation_row rows[OPERATION_COUNT] = {OPERATIONS(ROW)};
 #undef ROW
 
-const struct operation_row *operation_row(enum operation o) { return &rows[o]; }
+const struct operation_row *operation_row(enum operation o) {
+    return &rows[o];
+}
 
 /* Splits a row's path at its `*`; without one the second half is empty and the path must be equal. */
 static bool path_split(struct slice pattern, struct slice *before, struct slice *after) {

@@ -6,9 +6,21 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum member { MEMBER_MODEL, MEMBER_STREAM, MEMBER_INCLUDE_USAGE, MEMBER_TOOLS, MEMBER_TOOL_NAME, MEMBER_MESSAGES,
-              MEMBER_PROMPT, MEMBER_INPUT, MEMBER_CONTENTS, MEMBER_CONTENT, MEMBER_REQUESTS, MEMBER_MAX_TOKENS,
-              MEMBER_ENCODING };
+enum member {
+    MEMBER_MODEL,
+    MEMBER_STREAM,
+    MEMBER_INCLUDE_USAGE,
+    MEMBER_TOOLS,
+    MEMBER_TOOL_NAME,
+    MEMBER_MESSAGES,
+    MEMBER_PROMPT,
+    MEMBER_INPUT,
+    MEMBER_CONTENTS,
+    MEMBER_CONTENT,
+    MEMBER_REQUESTS,
+    MEMBER_MAX_TOKENS,
+    MEMBER_ENCODING
+};
 
 static const struct json_path wanted[] = {
     {"model", MEMBER_MODEL},
@@ -34,13 +46,15 @@ static const struct json_path wanted[] = {
 static const struct { /* in the order of the NEED_ bits */
     unsigned bit;
     const char *name;
-} needs[] = {{NEED_MODEL, "model"},           {NEED_MESSAGES, "messages"}, {NEED_PROMPT, "prompt"},
-             {NEED_INPUT, "input"},           {NEED_MAX_TOKENS, "max_tokens"}, {NEED_CONTENTS, "contents"},
-             {NEED_CONTENT, "content"},       {NEED_REQUESTS, "requests"}};
+} needs[] = {{NEED_MODEL, "model"},     {NEED_MESSAGES, "messages"},     {NEED_PROMPT, "prompt"},
+             {NEED_INPUT, "input"},     {NEED_MAX_TOKENS, "max_tokens"}, {NEED_CONTENTS, "contents"},
+             {NEED_CONTENT, "content"}, {NEED_REQUESTS, "requests"}};
 
 static struct json_paths *paths;
 static pthread_once_t paths_once = PTHREAD_ONCE_INIT;
-static void paths_make(void) { paths = json_paths_new(wanted, sizeof wanted / sizeof wanted[0]); }
+static void paths_make(void) {
+    paths = json_paths_new(wanted, sizeof wanted / sizeof wanted[0]);
+}
 
 static void refuse(struct request *r, unsigned status, const char *why, struct slice what) {
     if (r->refused_status) return;
@@ -66,20 +80,34 @@ static void take_value(void *context, const struct json_value *v) {
         r->members |= NEED_MODEL;
         if (r->facts.dialect != DIALECT_GEMINI) keep_name(r->facts.model, v->text);
         break;
-    case MEMBER_STREAM: r->facts.stream = v->type == JSON_TRUE; break;
-    case MEMBER_INCLUDE_USAGE: r->facts.include_usage = v->type == JSON_TRUE; break;
-    case MEMBER_TOOLS: r->facts.has_tools = array && v->length > 0; break;
+    case MEMBER_STREAM:
+        r->facts.stream = v->type == JSON_TRUE;
+        break;
+    case MEMBER_INCLUDE_USAGE:
+        r->facts.include_usage = v->type == JSON_TRUE;
+        break;
+    case MEMBER_TOOLS:
+        r->facts.has_tools = array && v->length > 0;
+        break;
     case MEMBER_TOOL_NAME:
         if (v->type == JSON_STRING && r->facts.tool[0] == 0) keep_name(r->facts.tool, v->text);
         break;
-    case MEMBER_MESSAGES: r->members |= array ? NEED_MESSAGES : 0; break;
-    case MEMBER_PROMPT: r->members |= NEED_PROMPT; break;
+    case MEMBER_MESSAGES:
+        r->members |= array ? NEED_MESSAGES : 0;
+        break;
+    case MEMBER_PROMPT:
+        r->members |= NEED_PROMPT;
+        break;
     case MEMBER_INPUT:
         r->members |= NEED_INPUT;
         r->facts.inputs = array && v->length < 2048 ? (uint32_t)v->length : 1;
         break;
-    case MEMBER_CONTENTS: r->members |= NEED_CONTENTS; break;
-    case MEMBER_CONTENT: r->members |= NEED_CONTENT; break;
+    case MEMBER_CONTENTS:
+        r->members |= NEED_CONTENTS;
+        break;
+    case MEMBER_CONTENT:
+        r->members |= NEED_CONTENT;
+        break;
     case MEMBER_REQUESTS:
         r->members |= NEED_REQUESTS;
         r->facts.inputs = v->length < 2048 ? (uint32_t)v->length : 2048;
@@ -90,7 +118,9 @@ static void take_value(void *context, const struct json_value *v) {
             r->facts.max_tokens = number;
         }
         break;
-    case MEMBER_ENCODING: r->facts.base64 = v->type == JSON_STRING && slice_equal(v->text, SLICE("base64")); break;
+    case MEMBER_ENCODING:
+        r->facts.base64 = v->type == JSON_STRING && slice_equal(v->text, SLICE("base64"));
+        break;
     }
 }
 
@@ -113,15 +143,18 @@ static void take_query_knobs(struct request *r, struct slice text) {
         size_t at = 0;
         while (at < item.n && item.p[at] != ':' && item.p[at] != '=') at++;
         struct slice value = at < item.n ? (struct slice){item.p + at + 1, item.n - at - 1} : (struct slice){0};
-        if (!mock_knob_set(&r->facts.knobs, (struct slice){item.p, at}, value)) refuse(r, 400, "not a knob of the mock: ", item);
+        if (!mock_knob_set(&r->facts.knobs, (struct slice){item.p, at}, value))
+            refuse(r, 400, "not a knob of the mock: ", item);
     }
 }
 
 static void take_query(struct request *r, struct slice query) {
     struct slice rest = query, item;
     while (slice_cut(&rest, '&', &item)) {
-        if (slice_starts(item, SLICE("mock="))) take_query_knobs(r, (struct slice){item.p + 5, item.n - 5});
-        else if (slice_equal(item, SLICE("alt=sse"))) r->facts.gemini_sse = 1;
+        if (slice_starts(item, SLICE("mock=")))
+            take_query_knobs(r, (struct slice){item.p + 5, item.n - 5});
+        else if (slice_equal(item, SLICE("alt=sse")))
+            r->facts.gemini_sse = 1;
         else if (slice_starts(item, SLICE("key=")) && r->facts.dialect == DIALECT_GEMINI)
             snprintf(r->key, sizeof r->key, "%.*s", (int)item.n - 4, item.p + 4);
     }
@@ -142,14 +175,17 @@ static void take_key(struct request *r, const struct http_head *head, const char
     static const enum field_id holders[] = {FIELD_AUTHORIZATION, FIELD_X_API_KEY, FIELD_API_KEY, FIELD_X_GOOG_API_KEY};
     for (size_t i = 0; i < sizeof holders / sizeof holders[0]; i++) {
         struct slice v = head_value(head, holders[i]);
-        if (holders[i] == FIELD_AUTHORIZATION && slice_starts(v, SLICE("Bearer "))) v = slice_trim((struct slice){v.p + 7, v.n - 7});
+        if (holders[i] == FIELD_AUTHORIZATION && slice_starts(v, SLICE("Bearer ")))
+            v = slice_trim((struct slice){v.p + 7, v.n - 7});
         if (v.n == 0) continue;
         snprintf(r->key, sizeof r->key, "%.*s", (int)v.n, v.p);
     }
-    if (only && strcmp(only, r->key) != 0) refuse(r, 401, "the key is not the one this mock was started with", (struct slice){0});
+    if (only && strcmp(only, r->key) != 0)
+        refuse(r, 401, "the key is not the one this mock was started with", (struct slice){0});
 }
 
-void request_begin(struct request *r, const struct http_head *head, const struct mock_knobs *defaults, const char *key) {
+void request_begin(struct request *r, const struct http_head *head, const struct mock_knobs *defaults,
+                   const char *key) {
     memset(r, 0, sizeof *r);
     struct request_facts *f = &r->facts;
     f->knobs = *defaults;
@@ -164,7 +200,8 @@ void request_begin(struct request *r, const struct http_head *head, const struct
         if (!f->knobs.value[MOCK_ECHO]) refuse(r, 404, "no such endpoint: ", head->path);
         return;
     }
-    if (!operation_takes(f->operation, head->method)) refuse(r, 405, "not for this endpoint: ", http_method_name(head->method));
+    if (!operation_takes(f->operation, head->method))
+        refuse(r, 405, "not for this endpoint: ", http_method_name(head->method));
     if (f->operation != OPERATION_STATS) take_key(r, head, key);
     keep_name(f->model, operation_path_model(f->operation, head->path));
     if (strpbrk(f->model, "\"\\")) refuse(r, 400, "the model's name is malformed", (struct slice){0});
@@ -181,13 +218,15 @@ void request_begin(struct request *r, const struct http_head *head, const struct
 
 void request_body(struct request *r, struct slice piece) {
     r->body_bytes += piece.n;
-    if (r->facts.knobs.value[MOCK_ECHO] && buf_length(&r->body) + piece.n <= REQUEST_KEPT_MAX) buf_append_slice(&r->body, piece);
+    if (r->facts.knobs.value[MOCK_ECHO] && buf_length(&r->body) + piece.n <= REQUEST_KEPT_MAX)
+        buf_append_slice(&r->body, piece);
     for (size_t at = 0; r->json && at < piece.n && r->json_state != JSON_BAD; at += 65536) {
         size_t n = piece.n - at < 65536 ? piece.n - at : 65536;
         r->json_state = json_scan_feed(&r->scan, piece.p + at, n);
     }
     if (r->facts.operation == OPERATION_FILES)
-        for (size_t i = 0; i < piece.n; i++) r->checksum = (r->checksum ^ (uint8_t)piece.p[i]) * UINT64_C(0x100000001b3);
+        for (size_t i = 0; i < piece.n; i++)
+            r->checksum = (r->checksum ^ (uint8_t)piece.p[i]) * UINT64_C(0x100000001b3);
 }
 
 void request_body_end(struct request *r) {

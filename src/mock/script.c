@@ -1,6 +1,7 @@
-/* src/mock/script.c: makes plans. The hard part is that knobs combine: a fault may hit any byte of any framing, cuts fall
- * inside characters and chunk heads alike, and the pace must hold whatever the pieces are. So everything goes through
- * one function that knows the body's framing (put_body), and cutting into segments comes last, over finished bytes. */
+/* src/mock/script.c: makes plans. The hard part is that knobs combine: a fault may hit any byte of any framing, cuts
+ * fall inside characters and chunk heads alike, and the pace must hold whatever the pieces are. So everything goes
+ * through one function that knows the body's framing (put_body), and cutting into segments comes last, over finished
+ * bytes. */
 #include "script.h"
 
 #include <assert.h>
@@ -10,8 +11,18 @@
 #include "base/random.h"
 #include "http/write.h"
 
-enum fault { FAULT_NONE, FAULT_ERROR_EVENT, FAULT_RESET, FAULT_TRUNCATE, FAULT_STALL, FAULT_GARBAGE, FAULT_BAD_EVENT,
-             FAULT_RESET_HEAD, FAULT_CLOSE_HEAD, FAULT_BAD_HEAD };
+enum fault {
+    FAULT_NONE,
+    FAULT_ERROR_EVENT,
+    FAULT_RESET,
+    FAULT_TRUNCATE,
+    FAULT_STALL,
+    FAULT_GARBAGE,
+    FAULT_BAD_EVENT,
+    FAULT_RESET_HEAD,
+    FAULT_CLOSE_HEAD,
+    FAULT_BAD_HEAD
+};
 #define NO_FAULT_BYTE UINT64_MAX
 
 void script_unref(struct script *s) {
@@ -38,7 +49,8 @@ static void end_with(struct build *b, enum script_end end) {
 
 static const char *const noise_openai =
     "openai-organization: org-mock\r\nx-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 2000000\r\n"
-    "x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 1999000\r\nx-ratelimit-reset-requests: 6ms\r\n"
+    "x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 1999000\r\nx-ratelimit-reset-requests: "
+    "6ms\r\n"
     "x-ratelimit-reset-tokens: 30ms\r\n";
 static const char *const noise_anthropic =
     "anthropic-organization-id: 00000000-0000-4000-8000-000000000001\r\nanthropic-ratelimit-requests-limit: 4000\r\n"
@@ -94,8 +106,10 @@ static void put_head(struct build *b, unsigned status, const char *content_type,
     if (status >= 400 && knob(b, MOCK_RETRY_AFTER))
         buf_printf(out, "retry-after: %llu\r\n", (unsigned long long)knob(b, MOCK_RETRY_AFTER));
     if (knob(b, MOCK_CLOSE) || b->framing == BODY_CLOSE) buf_append_text(out, "connection: close\r\n");
-    if (b->framing == BODY_CHUNKED) buf_append_text(out, "transfer-encoding: chunked\r\n");
-    else if (b->framing == BODY_LENGTH) buf_printf(out, "content-length: %llu\r\n", (unsigned long long)length);
+    if (b->framing == BODY_CHUNKED)
+        buf_append_text(out, "transfer-encoding: chunked\r\n");
+    else if (b->framing == BODY_LENGTH)
+        buf_printf(out, "content-length: %llu\r\n", (unsigned long long)length);
     buf_append_text(out, "\r\n");
     add_piece(b->script, b->due_ms);
 }
@@ -133,9 +147,15 @@ static void fail_now(struct build *b) {
         put_last_chunk(b);
         end_with(b, b->framing == BODY_CLOSE || knob(b, MOCK_CLOSE) ? END_CLOSE : END_KEEP);
         break;
-    case FAULT_RESET: end_with(b, END_RESET); break;
-    case FAULT_TRUNCATE: end_with(b, END_CLOSE); break;
-    case FAULT_STALL: end_with(b, END_STALL); break;
+    case FAULT_RESET:
+        end_with(b, END_RESET);
+        break;
+    case FAULT_TRUNCATE:
+        end_with(b, END_CLOSE);
+        break;
+    case FAULT_STALL:
+        end_with(b, END_STALL);
+        break;
     case FAULT_GARBAGE: /* not a chunk; in other framings it is merely not what was asked for */
         buf_append_text(&b->script->bytes, "zz\r\n\x01\x02garbage\r\n\r\n");
         add_piece(b->script, b->due_ms);
@@ -144,7 +164,8 @@ static void fail_now(struct build *b) {
     case FAULT_BAD_EVENT:
         if (b->framing != BODY_LENGTH) put_framed(b, SLICE("data: {\"broken\": [1, 2\n\n"));
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -220,7 +241,9 @@ static uint32_t answer_delay_ms(const struct build *b, unsigned status) {
 
 void build_answer(struct build *b, unsigned status, const char *content_type, struct slice body) {
     put_head(b, status, content_type, BODY_LENGTH, body.n, answer_delay_ms(b, status));
-    uint64_t at = !fault_in_body(b) ? NO_FAULT_BYTE : knob(b, MOCK_FAULT_BYTES) ? knob(b, MOCK_FAULT_BYTES) : body.n / 2;
+    uint64_t at = !fault_in_body(b)           ? NO_FAULT_BYTE
+                  : knob(b, MOCK_FAULT_BYTES) ? knob(b, MOCK_FAULT_BYTES)
+                                              : body.n / 2;
     for (size_t i = 0; i < body.n && !b->over; i += 65536)
         put_body(b, (struct slice){body.p + i, body.n - i < 65536 ? body.n - i : 65536}, at);
     if (b->over) return;
@@ -277,9 +300,12 @@ struct script *script_make(const struct request *r) {
     struct build b = {.script = s, .request = r};
     s->refs = 1;
     s->facts = r->facts;
-    if (r->refused_status) answer_error(&b, r->refused_status, slice_of(r->refusal));
-    else if (knob(&b, MOCK_ERROR)) answer_error(&b, (unsigned)knob(&b, MOCK_ERROR), SLICE("the mock was asked for this error"));
-    else if (knob(&b, MOCK_ECHO)) answer_echo(&b);
+    if (r->refused_status)
+        answer_error(&b, r->refused_status, slice_of(r->refusal));
+    else if (knob(&b, MOCK_ERROR))
+        answer_error(&b, (unsigned)knob(&b, MOCK_ERROR), SLICE("the mock was asked for this error"));
+    else if (knob(&b, MOCK_ECHO))
+        answer_echo(&b);
     else {
         assert(r->facts.operation < OPERATION_COUNT && answers[r->facts.operation]);
         answers[r->facts.operation](&b);

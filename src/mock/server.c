@@ -17,18 +17,19 @@ struct mock_client {
     struct conn *conn;
     struct mock_client *next, **link;
     enum client_state state;
-    struct buf head;             /* a head that came in parts */
+    struct buf head; /* a head that came in parts */
     size_t head_scanned;
     struct body_reader reader;
     struct request request;
     bool body_whole, keep_alive, held; /* held: bytes were left with the connection */
     struct script *script;
-    size_t piece, sent;          /* the next piece to send; bytes of the plan sent */
+    size_t piece, sent; /* the next piece to send; bytes of the plan sent */
     uint64_t begun_ns, number;
-    bool blocked;                /* the peer does not take what was sent */
+    bool blocked; /* the peer does not take what was sent */
 };
 
-static const struct head_limits limits = {.uri_bytes = 65536, .header_bytes = HEAD_BYTES_MAX, .fields = HEAD_FIELDS_MAX};
+static const struct head_limits limits = {
+    .uri_bytes = 65536, .header_bytes = HEAD_BYTES_MAX, .fields = HEAD_FIELDS_MAX};
 
 static void client_free(struct mock_client *c) {
     c->conn->owner = NULL;
@@ -68,8 +69,10 @@ static void answer_over(struct mock_client *c) {
         client_next_request(c);
         return;
     }
-    if (end == END_RESET) conn_abort(c->conn);
-    else conn_close_lingering(c->conn);
+    if (end == END_RESET)
+        conn_abort(c->conn);
+    else
+        conn_close_lingering(c->conn);
     client_free(c);
 }
 
@@ -128,7 +131,8 @@ static struct script *stats_answer(struct mock_client *c) {
 static void answer_begin(struct mock_client *c) {
     const struct request *r = &c->request;
     c->state = ANSWERING;
-    c->script = r->facts.operation == OPERATION_STATS && !r->refused_status ? stats_answer(c) : cache_answer(&c->server->cache, r);
+    c->script = r->facts.operation == OPERATION_STATS && !r->refused_status ? stats_answer(c)
+                                                                            : cache_answer(&c->server->cache, r);
     if (r->facts.operation != OPERATION_STATS) c->server->requests++;
     c->number = c->server->requests;
     c->piece = c->sent = 0;
@@ -223,15 +227,24 @@ static void on_deadline(struct conn *conn) {
     if (c->state == ANSWERING && c->script) answer_play(c);
 }
 
-static void on_leaving(struct conn *conn) { client_close(conn->owner); }
+static void on_leaving(struct conn *conn) {
+    client_close(conn->owner);
+}
 static void on_close(struct conn *conn, enum close_reason why) {
     (void)why;
     client_free(conn->owner);
 }
-static void on_ready(struct conn *conn) { assert(conn->tls); }
+static void on_ready(struct conn *conn) {
+    assert(conn->tls);
+}
 
-static const struct conn_ops client_ops = {.on_ready = on_ready, .on_bytes = on_bytes, .on_drained = on_drained, .on_eof = on_leaving,
-                                           .on_hangup = on_leaving, .on_deadline = on_deadline, .on_close = on_close};
+static const struct conn_ops client_ops = {.on_ready = on_ready,
+                                           .on_bytes = on_bytes,
+                                           .on_drained = on_drained,
+                                           .on_eof = on_leaving,
+                                           .on_hangup = on_leaving,
+                                           .on_deadline = on_deadline,
+                                           .on_close = on_close};
 
 void server_accept(struct mock_server *s, int fd) {
     struct mock_client *c = mem_zalloc(sizeof *c);

@@ -7,9 +7,9 @@ struct mock_client;
 
 struct mock_server {
     struct loop *loop;
-    struct tls_context *tls;         /* NULL: plain */
-    const struct mock_knobs *knobs;  /* defaults, borrowed */
-    const char *key;                 /* the only one taken; NULL: any; borrowed */
+    struct tls_context *tls;        /* NULL: plain */
+    const struct mock_knobs *knobs; /* defaults, borrowed */
+    const char *key;                /* the only one taken; NULL: any; borrowed */
     struct script_cache cache;
     struct mock_client *clients;
     uint64_t requests, answered, abandoned, connections; /* since the start */

@@ -142,6 +142,9 @@ static void client_on_eof(struct conn *conn) {
     client_gone(c);
 }
 
+/* The client has left while bytes of its next request wait here. */
+static void client_on_hangup(struct conn *conn) { client_gone(conn->owner); }
+
 static void client_on_close(struct conn *conn, enum close_reason why) {
     (void)why;
     struct client *c = conn->owner;
@@ -170,6 +173,7 @@ static const struct conn_ops client_ops = {.on_ready = client_on_ready,
                                            .on_bytes = client_on_bytes,
                                            .on_drained = client_on_drained,
                                            .on_eof = client_on_eof,
+                                           .on_hangup = client_on_hangup,
                                            .on_deadline = client_on_deadline,
                                            .on_close = client_on_close};
 

@@ -159,7 +159,7 @@ static struct snapshot *compile(struct config *config) {
     struct buf text = {0};
     struct snapshot *s = snapshot_compile(config, &errors);
     conf_errors_write(&errors, &text);
-    fwrite(text.data, 1, buf_length(&text), stderr);
+    if (buf_length(&text) > 0) fwrite(text.data, 1, buf_length(&text), stderr);
     buf_clear(&text);
     conf_errors_clear(&errors);
     return s;

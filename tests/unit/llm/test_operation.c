@@ -39,7 +39,6 @@ static void only_paths_of_the_list_match_byte_for_byte(void **state) {
                                             "/v1beta/models/:generateContent",
                                             "/v1beta/models/a/b:generateContent",
                                             "/v1beta/models/g:generatecontent",
-                                            "/v1beta/models/g:batchEmbedContents",
                                             "/v1beta/models/g:generateContent/",
                                             "/v1beta/models/g%3AgenerateContent",
                                             "/v1beta/tunedModels/g:generateContent",

@@ -26,10 +26,13 @@
 
 #define CHAT_BODY "{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":\"h\\u00e9llo\"}]}"
 #define CHAT_STREAM "{\"model\":\"gpt-4o-mini\",\"stream\":true,\"messages\":[]}"
-#define CHAT_STREAM_USAGE "{\"model\":\"gpt-4o-mini\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[]}"
+#define CHAT_STREAM_USAGE                                                                                              \
+    "{\"model\":\"gpt-4o-mini\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[]}"
 #define CHAT_PATH "/v1/chat/completions"
 
-static inline uint32_t next_random(uint32_t *seed) { return *seed = *seed * 1664525u + 1013904223u, *seed >> 8; }
+static inline uint32_t next_random(uint32_t *seed) {
+    return *seed = *seed * 1664525u + 1013904223u, *seed >> 8;
+}
 
 /* How a text is fed: whole (step 0), byte by byte (1), or in pieces of up to `step` bytes. */
 static inline size_t next_piece(size_t step, size_t left, uint32_t *seed) {
@@ -88,7 +91,8 @@ static inline void take_clear(struct taken *t) {
     buf_clear(&t->body);
 }
 
-/* Reads a plan's bytes as a client would, fed in pieces. A plan that closes ends the body where the framing allows that. */
+/* Reads a plan's bytes as a client would, fed in pieces. A plan that closes ends the body where the framing allows
+ * that. */
 static inline struct taken take_plan(const struct script *s, size_t step) {
     static const struct head_limits limits = {65536, 65536, HEAD_FIELDS_MAX};
     struct taken t = {.state = BODY_MORE};

@@ -19,7 +19,8 @@ static const struct stream_case {
     {"POST /v1/completions", KEY, COMPLETIONS_STREAM, "choices.0.text", "[DONE]"},
     {"POST /v1/responses", KEY, RESPONSES_STREAM, "delta", "{\"type\":\"response.completed\""},
     {"POST /v1/messages", KEY_ANTHROPIC, MESSAGES_STREAM, "delta.text", "{\"type\":\"message_stop\"}"},
-    {"POST " GEMINI "streamGenerateContent?alt=sse", KEY_GEMINI, CONTENTS, "candidates.0.content.parts.0.text", "{\"candidates\""},
+    {"POST " GEMINI "streamGenerateContent?alt=sse", KEY_GEMINI, CONTENTS, "candidates.0.content.parts.0.text",
+     "{\"candidates\""},
 };
 enum { STREAMS = sizeof streams / sizeof streams[0] };
 
@@ -27,8 +28,10 @@ static json_t *at_path(json_t *v, const char *path) {
     struct slice rest = slice_of(path), name;
     while (v && slice_cut(&rest, '.', &name)) {
         uint64_t index;
-        if (slice_to_u64(name, &index)) v = json_array_get(v, (size_t)index);
-        else v = json_object_getn(v, name.p, name.n);
+        if (slice_to_u64(name, &index))
+            v = json_array_get(v, (size_t)index);
+        else
+            v = json_object_getn(v, name.p, name.n);
     }
     return v;
 }
@@ -85,8 +88,10 @@ static void every_event_of_every_stream_is_json_and_the_last_one_ends_it(void **
 
 static void no_cut_pace_or_framing_changes_the_text(void **state) {
     (void)state;
-    static const char *const ways[] = {"x-mock-split: 1\r\n", "x-mock-split: 7\r\n", "x-mock-gap-ms: 20\r\n", "x-mock-framing: close\r\n",
-                                       "x-mock-per-write: 3\r\n", "x-mock-per-write: 1000\r\n", "x-mock-framing: length\r\n"};
+    static const char *const ways[] = {"x-mock-split: 1\r\n",       "x-mock-split: 7\r\n",
+                                       "x-mock-gap-ms: 20\r\n",     "x-mock-framing: close\r\n",
+                                       "x-mock-per-write: 3\r\n",   "x-mock-per-write: 1000\r\n",
+                                       "x-mock-framing: length\r\n"};
     for (int i = 0; i < STREAMS; i++) {
         struct gathered whole = gather_plan(&streams[i], "x-mock-utf8: 1\r\n", 0);
         for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
@@ -113,8 +118,13 @@ static void a_terminator_is_left_out_when_asked(void **state) {
 
 static void usage_comes_only_when_it_was_asked_for(void **state) {
     (void)state;
-    struct { const char *body, *fields; bool usage; } cases[] = {{CHAT_STREAM, KEY, false}, {CHAT_STREAM_USAGE, KEY, true},
-        {CHAT_STREAM, KEY "x-mock-usage: always\r\n", true}, {CHAT_STREAM_USAGE, KEY "x-mock-usage: never\r\n", false}};
+    struct {
+        const char *body, *fields;
+        bool usage;
+    } cases[] = {{CHAT_STREAM, KEY, false},
+                 {CHAT_STREAM_USAGE, KEY, true},
+                 {CHAT_STREAM, KEY "x-mock-usage: always\r\n", true},
+                 {CHAT_STREAM_USAGE, KEY "x-mock-usage: never\r\n", false}};
     for (size_t i = 0; i < 4; i++) {
         struct script *s = plan_of("POST " CHAT_PATH, cases[i].fields, cases[i].body);
         struct taken t = take_plan(s, 0);
@@ -132,7 +142,8 @@ static int64_t number_at(json_t *v, const char *path) {
     return json_integer_value(n);
 }
 
-static void check_numbers(const char *start, const char *fields, const char *body, const char *const *paths, const int64_t *values) {
+static void check_numbers(const char *start, const char *fields, const char *body, const char *const *paths,
+                          const int64_t *values) {
     struct script *s = plan_of(start, fields, body);
     struct taken t = take_plan(s, 0);
     assert_int_equal(t.state, BODY_DONE);
@@ -145,36 +156,53 @@ static void check_numbers(const char *start, const char *fields, const char *bod
 
 static void each_dialect_counts_cached_and_reasoning_tokens_its_own_way(void **state) {
     (void)state;
-    static const char *const openai[] = {"usage.prompt_tokens", "usage.completion_tokens", "usage.total_tokens",
-        "usage.prompt_tokens_details.cached_tokens", "usage.completion_tokens_details.reasoning_tokens", NULL};
-    static const char *const responses[] = {"usage.input_tokens", "usage.output_tokens", "usage.total_tokens",
-        "usage.input_tokens_details.cached_tokens", "usage.output_tokens_details.reasoning_tokens", NULL};
-    static const char *const anthropic[] = {"usage.input_tokens", "usage.output_tokens", "usage.cache_read_input_tokens",
-        "usage.cache_creation_input_tokens", NULL};
-    static const char *const gemini[] = {"usageMetadata.promptTokenCount", "usageMetadata.candidatesTokenCount",
-        "usageMetadata.totalTokenCount", "usageMetadata.cachedContentTokenCount", "usageMetadata.thoughtsTokenCount", NULL};
-#define KNOBS "x-mock-input-tokens: 100\r\nX-Mock-Cached_Tokens: 64\r\nx-mock-tokens: 5\r\nx-mock-reasoning-tokens: 7\r\n"
+    static const char *const openai[] = {"usage.prompt_tokens",
+                                         "usage.completion_tokens",
+                                         "usage.total_tokens",
+                                         "usage.prompt_tokens_details.cached_tokens",
+                                         "usage.completion_tokens_details.reasoning_tokens",
+                                         NULL};
+    static const char *const responses[] = {"usage.input_tokens",
+                                            "usage.output_tokens",
+                                            "usage.total_tokens",
+                                            "usage.input_tokens_details.cached_tokens",
+                                            "usage.output_tokens_details.reasoning_tokens",
+                                            NULL};
+    static const char *const anthropic[] = {"usage.input_tokens", "usage.output_tokens",
+                                            "usage.cache_read_input_tokens", "usage.cache_creation_input_tokens", NULL};
+    static const char *const gemini[] = {"usageMetadata.promptTokenCount",   "usageMetadata.candidatesTokenCount",
+                                         "usageMetadata.totalTokenCount",    "usageMetadata.cachedContentTokenCount",
+                                         "usageMetadata.thoughtsTokenCount", NULL};
+#define KNOBS                                                                                                          \
+    "x-mock-input-tokens: 100\r\nX-Mock-Cached_Tokens: 64\r\nx-mock-tokens: 5\r\nx-mock-reasoning-tokens: 7\r\n"
     check_numbers("POST " CHAT_PATH, KEY KNOBS, CHAT_BODY, openai, (int64_t[]){100, 12, 112, 64, 7});
-    check_numbers("POST /v1/responses", KEY KNOBS, "{\"model\":\"m\",\"input\":[]}", responses, (int64_t[]){100, 12, 112, 64, 7});
+    check_numbers("POST /v1/responses", KEY KNOBS, "{\"model\":\"m\",\"input\":[]}", responses,
+                  (int64_t[]){100, 12, 112, 64, 7});
     check_numbers("POST /v1/messages", KEY_ANTHROPIC KNOBS "x-mock-cache-write-tokens: 6\r\n",
                   "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[]}", anthropic, (int64_t[]){30, 12, 64, 6});
-    check_numbers("POST " GEMINI "generateContent", KEY_GEMINI KNOBS, CONTENTS, gemini, (int64_t[]){100, 5, 112, 64, 7});
+    check_numbers("POST " GEMINI "generateContent", KEY_GEMINI KNOBS, CONTENTS, gemini,
+                  (int64_t[]){100, 5, 112, 64, 7});
 }
 
 static void answers_that_are_not_streamed_are_json_of_about_the_size_asked_for(void **state) {
     (void)state;
-    static const struct { const char *start, *fields, *body, *path; bool padded; } cases[] = {
+    static const struct {
+        const char *start, *fields, *body, *path;
+        bool padded;
+    } cases[] = {
         {"POST " CHAT_PATH, KEY, CHAT_BODY, "choices.0.message.content", true},
         {"POST /v1/completions", KEY, "{\"model\":\"m\",\"prompt\":\"x\"}", "choices.0.text", false},
         {"POST /v1/responses", KEY, "{\"model\":\"m\",\"input\":\"x\"}", "output.0.content.0.text", true},
         {"POST /v1/embeddings", KEY, "{\"model\":\"m\",\"input\":[\"a\",\"b\",\"c\"]}", "data.2.embedding.7", false},
-        {"POST /v1/embeddings", KEY, "{\"model\":\"m\",\"input\":\"a\",\"encoding_format\":\"base64\"}", "data.0.embedding", false},
+        {"POST /v1/embeddings", KEY, "{\"model\":\"m\",\"input\":\"a\",\"encoding_format\":\"base64\"}",
+         "data.0.embedding", false},
         {"POST /v1/moderations", KEY, "{\"input\":\"x\"}", "results.0.categories.hate", false},
         {"POST /v1/images/generations", KEY, "{\"prompt\":\"x\"}", "data.0.b64_json", false},
         {"GET /v1/models", KEY, NULL, "data.0.id", false},
         {"GET /v1/models", KEY_ANTHROPIC, NULL, "data.0.display_name", false},
         {"GET /v1/models/gpt-4o", KEY, NULL, "id", false},
-        {"POST /v1/messages", KEY_ANTHROPIC, "{\"model\":\"m\",\"max_tokens\":99,\"messages\":[]}", "content.0.text", true},
+        {"POST /v1/messages", KEY_ANTHROPIC, "{\"model\":\"m\",\"max_tokens\":99,\"messages\":[]}", "content.0.text",
+         true},
         {"POST /v1/messages/count_tokens", KEY_ANTHROPIC, "{\"model\":\"m\",\"messages\":[]}", "input_tokens", false},
         {"POST " GEMINI "generateContent", KEY_GEMINI, CONTENTS, "candidates.0.content.parts.0.text", true},
         {"POST " GEMINI "embedContent", KEY_GEMINI, "{\"content\":{}}", "embedding.values.7", false},
@@ -215,13 +243,19 @@ static void a_gemini_stream_without_sse_is_one_json_array(void **state) {
 
 static void tool_calls_are_made_of_the_requests_first_tool(void **state) {
     (void)state;
-    static const struct { const char *start, *fields, *body, *path; } cases[] = {
-        {"POST " CHAT_PATH, KEY, "{\"model\":\"m\",\"messages\":[],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"rain\"}}]}",
+    static const struct {
+        const char *start, *fields, *body, *path;
+    } cases[] = {
+        {"POST " CHAT_PATH, KEY,
+         "{\"model\":\"m\",\"messages\":[],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"rain\"}}]}",
          "choices.0.message.tool_calls.0.function.name"},
-        {"POST /v1/responses", KEY, "{\"model\":\"m\",\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"rain\"}]}", "output.0.name"},
-        {"POST /v1/messages", KEY_ANTHROPIC, "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[],\"tools\":[{\"name\":\"rain\"},{\"name\":\"sun\"}]}",
+        {"POST /v1/responses", KEY,
+         "{\"model\":\"m\",\"input\":\"x\",\"tools\":[{\"type\":\"function\",\"name\":\"rain\"}]}", "output.0.name"},
+        {"POST /v1/messages", KEY_ANTHROPIC,
+         "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[],\"tools\":[{\"name\":\"rain\"},{\"name\":\"sun\"}]}",
          "content.0.name"},
-        {"POST " GEMINI "generateContent", KEY_GEMINI, "{\"contents\":[],\"tools\":[{\"functionDeclarations\":[{\"name\":\"rain\"}]}]}",
+        {"POST " GEMINI "generateContent", KEY_GEMINI,
+         "{\"contents\":[],\"tools\":[{\"functionDeclarations\":[{\"name\":\"rain\"}]}]}",
          "candidates.0.content.parts.0.functionCall.name"},
     };
     for (size_t i = 0; i < 4; i++) {
@@ -240,11 +274,14 @@ static void tool_calls_are_made_of_the_requests_first_tool(void **state) {
 static void streamed_tool_arguments_join_to_json(void **state) {
     (void)state;
     static const struct stream_case cases[] = {
-        {"POST " CHAT_PATH, KEY "x-mock-tools: 1\r\n", "{\"model\":\"m\",\"stream\":true,\"messages\":[],\"tools\":[{\"function\":{\"name\":\"f\"}}]}",
+        {"POST " CHAT_PATH, KEY "x-mock-tools: 1\r\n",
+         "{\"model\":\"m\",\"stream\":true,\"messages\":[],\"tools\":[{\"function\":{\"name\":\"f\"}}]}",
          "choices.0.delta.tool_calls.0.function.arguments", NULL},
-        {"POST /v1/responses", KEY "x-mock-tools: 1\r\n", "{\"model\":\"m\",\"stream\":true,\"input\":\"\",\"tools\":[{\"name\":\"f\"}]}", "delta", NULL},
+        {"POST /v1/responses", KEY "x-mock-tools: 1\r\n",
+         "{\"model\":\"m\",\"stream\":true,\"input\":\"\",\"tools\":[{\"name\":\"f\"}]}", "delta", NULL},
         {"POST /v1/messages", KEY_ANTHROPIC "x-mock-tools: 1\r\n",
-         "{\"model\":\"m\",\"max_tokens\":9,\"stream\":true,\"messages\":[],\"tools\":[{\"name\":\"f\"}]}", "delta.partial_json", NULL},
+         "{\"model\":\"m\",\"max_tokens\":9,\"stream\":true,\"messages\":[],\"tools\":[{\"name\":\"f\"}]}",
+         "delta.partial_json", NULL},
     };
     for (size_t i = 0; i < 3; i++) {
         struct gathered g = gather_plan(&cases[i], "", 0);
@@ -255,7 +292,8 @@ static void streamed_tool_arguments_join_to_json(void **state) {
 
 static void reasoning_is_streamed_only_when_it_is_to_be_shown(void **state) {
     (void)state;
-    static const char *const paths[STREAMS] = {"choices.0.delta.reasoning_content", NULL, NULL, NULL, "delta.thinking", NULL};
+    static const char *const paths[STREAMS] = {
+        "choices.0.delta.reasoning_content", NULL, NULL, NULL, "delta.thinking", NULL};
     for (int i = 0; i < STREAMS; i++) {
         if (!paths[i]) continue;
         struct stream_case c = streams[i];
@@ -283,8 +321,9 @@ static void the_requests_maximum_cuts_the_answer(void **state) {
 
 static void tokens_are_due_at_the_pace_asked_for(void **state) {
     (void)state;
-    struct script *s = plan_of("POST " CHAT_PATH, KEY "x-mock-head-ms: 5\r\nx-mock-ttft-ms: 100\r\nx-mock-gap-ms: 20\r\nx-mock-tokens: 4\r\n",
-                               CHAT_STREAM);
+    struct script *s = plan_of(
+        "POST " CHAT_PATH, KEY "x-mock-head-ms: 5\r\nx-mock-ttft-ms: 100\r\nx-mock-gap-ms: 20\r\nx-mock-tokens: 4\r\n",
+        CHAT_STREAM);
     /* head, role, four tokens, finish, [DONE] */
     static const uint32_t due[] = {5, 5, 105, 125, 145, 165, 165, 165};
     assert_int_equal(s->piece_count, 8);
@@ -319,11 +358,13 @@ static void alike_requests_share_one_plan_and_others_do_not(void **state) {
     judge(&a, "POST " CHAT_PATH, KEY, CHAT_STREAM, 0);
     judge(&b, "POST " CHAT_PATH, KEY "x-other: 1\r\n", CHAT_STREAM, 1);
     judge(&c, "POST " CHAT_PATH, KEY "x-mock-tokens: 21\r\n", CHAT_STREAM, 0);
-    struct script *first = cache_answer(&cache, &a), *second = cache_answer(&cache, &b), *third = cache_answer(&cache, &c);
+    struct script *first = cache_answer(&cache, &a), *second = cache_answer(&cache, &b),
+                  *third = cache_answer(&cache, &c);
     assert_ptr_equal(first, second);
     assert_ptr_not_equal(first, third);
     script_unref(second);
-    for (unsigned i = 0; i < 1500; i++) { /* more kinds than it keeps: a plan in use must outlive its place in the cache */
+    for (unsigned i = 0; i < 1500;
+         i++) { /* more kinds than it keeps: a plan in use must outlive its place in the cache */
         a.facts.knobs.value[MOCK_INPUT_TOKENS] = 1000 + i;
         script_unref(cache_answer(&cache, &a));
     }

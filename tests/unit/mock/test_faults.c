@@ -3,7 +3,10 @@
 
 static void bad_requests_are_refused_whatever_the_cuts(void **state) {
     (void)state;
-    static const struct { const char *start, *fields, *body; unsigned status; } cases[] = {
+    static const struct {
+        const char *start, *fields, *body;
+        unsigned status;
+    } cases[] = {
         {"POST /v1/chat/nothing", KEY, CHAT_BODY, 404},
         {"POST /v1/messages/batches", KEY_ANTHROPIC, "{}", 404},
         {"GET " CHAT_PATH, KEY, NULL, 405},
@@ -39,10 +42,17 @@ static void bad_requests_are_refused_whatever_the_cuts(void **state) {
 
 static void only_the_key_it_was_started_with_is_taken(void **state) {
     (void)state;
-    static const struct { const char *start, *fields; unsigned status; } cases[] = {
-        {"POST " CHAT_PATH, "", 401}, {"POST " CHAT_PATH, "authorization: Bearer sk-tes\r\n", 401}, {"POST " CHAT_PATH, KEY, 0},
-        {"POST " CHAT_PATH, "x-api-key: sk-test\r\n", 0}, {"POST /v1beta/models/g:generateContent?key=sk-test", "", 0},
-        {"POST /v1beta/models/g:generateContent?key=sk-other", "", 401}, {"POST /v1/models/g:generateContent", KEY_GEMINI, 0},
+    static const struct {
+        const char *start, *fields;
+        unsigned status;
+    } cases[] = {
+        {"POST " CHAT_PATH, "", 401},
+        {"POST " CHAT_PATH, "authorization: Bearer sk-tes\r\n", 401},
+        {"POST " CHAT_PATH, KEY, 0},
+        {"POST " CHAT_PATH, "x-api-key: sk-test\r\n", 0},
+        {"POST /v1beta/models/g:generateContent?key=sk-test", "", 0},
+        {"POST /v1beta/models/g:generateContent?key=sk-other", "", 401},
+        {"POST /v1/models/g:generateContent", KEY_GEMINI, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct request r;
@@ -56,8 +66,10 @@ static void only_the_key_it_was_started_with_is_taken(void **state) {
 
 static void good_requests_are_read_the_same_whatever_the_cuts(void **state) {
     (void)state;
-    static const char body[] = "{\"stream_options\":{\"include_usage\":true},\"max_tokens\":77,\"tools\":[{\"function\":{\"name\":\"caf\\u00e9\"}}],"
-                               "\"messages\":[{\"role\":\"user\",\"content\":\"\xe6\xb0\xb4\"}],\"stream\":true,\"model\":\"a/b\"}";
+    static const char body[] =
+        "{\"stream_options\":{\"include_usage\":true},\"max_tokens\":77,\"tools\":[{\"function\":{\"name\":"
+        "\"caf\\u00e9\"}}],"
+        "\"messages\":[{\"role\":\"user\",\"content\":\"\xe6\xb0\xb4\"}],\"stream\":true,\"model\":\"a/b\"}";
     struct request whole;
     judge(&whole, "POST " CHAT_PATH "?mock=tokens:3%2Cgap_ms=4", KEY "X-MOCK-TTFT_ms: 9\r\n", body, 0);
     assert_int_equal(whole.refused_status, 0);
@@ -96,18 +108,27 @@ static void a_knob_that_cannot_be_set_stays_as_it_was(void **state) {
     assert_int_equal(k.value[MOCK_FAULT], 4);
 }
 
-static unsigned count_events(const struct taken *t) { return each_event(buf_slice(&t->body), NULL, NULL); }
+static unsigned count_events(const struct taken *t) {
+    return each_event(buf_slice(&t->body), NULL, NULL);
+}
 
 static void streams_break_after_the_event_they_are_told_to(void **state) {
     (void)state;
-    static const struct { const char *fault; enum script_end end; unsigned more; enum body_state body; } cases[] = {
-        {"reset", END_RESET, 0, BODY_MORE},   {"truncate", END_CLOSE, 0, BODY_MORE}, {"stall", END_STALL, 0, BODY_MORE},
-        {"garbage", END_CLOSE, 0, BODY_BAD},  {"error_event", END_KEEP, 1, BODY_DONE},
+    static const struct {
+        const char *fault;
+        enum script_end end;
+        unsigned more;
+        enum body_state body;
+    } cases[] = {
+        {"reset", END_RESET, 0, BODY_MORE},      {"truncate", END_CLOSE, 0, BODY_MORE},
+        {"stall", END_STALL, 0, BODY_MORE},      {"garbage", END_CLOSE, 0, BODY_BAD},
+        {"error_event", END_KEEP, 1, BODY_DONE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (unsigned after = 0; after < 20; after += 3) {
             char fields[160];
-            snprintf(fields, sizeof fields, KEY "x-mock-fault: %s\r\nx-mock-fault-after: %u\r\n", cases[i].fault, after);
+            snprintf(fields, sizeof fields, KEY "x-mock-fault: %s\r\nx-mock-fault-after: %u\r\n", cases[i].fault,
+                     after);
             struct script *s = plan_of("POST " CHAT_PATH, fields, CHAT_STREAM);
             struct taken t = take_plan(s, after % 3);
             assert_int_equal(s->end, cases[i].end);
@@ -127,13 +148,15 @@ static void bodies_break_at_the_byte_they_are_told_to(void **state) {
     for (size_t f = 0; f < 3; f++) {
         for (unsigned at = 1; at < 1000; at += 83) {
             char fields[200];
-            snprintf(fields, sizeof fields, KEY "x-mock-fault: truncate\r\nx-mock-fault-bytes: %u\r\nx-mock-framing: %s\r\n", at, framings[f]);
+            snprintf(fields, sizeof fields,
+                     KEY "x-mock-fault: truncate\r\nx-mock-fault-bytes: %u\r\nx-mock-framing: %s\r\n", at, framings[f]);
             for (int streamed = 0; streamed < 2; streamed++) {
                 struct script *s = plan_of("POST " CHAT_PATH, fields, streamed ? CHAT_STREAM : CHAT_BODY);
                 struct taken t = take_plan(s, 0);
                 assert_int_equal(buf_length(&t.body), at);
                 assert_int_equal(s->end, END_CLOSE);
-                assert_int_equal(t.state, f == 2 ? BODY_DONE : BODY_MORE); /* only without framing can a cut not be seen */
+                assert_int_equal(t.state,
+                                 f == 2 ? BODY_DONE : BODY_MORE); /* only without framing can a cut not be seen */
                 take_clear(&t);
                 script_unref(s);
             }
@@ -156,15 +179,19 @@ static void heads_break_before_a_byte_of_the_answer(void **state) {
 
 static void errors_have_the_dialects_shape_status_and_retry_after(void **state) {
     (void)state;
-    static const struct { const char *start, *fields, *body, *type; } cases[] = {
+    static const struct {
+        const char *start, *fields, *body, *type;
+    } cases[] = {
         {"POST " CHAT_PATH, KEY, CHAT_STREAM, "\"type\":\"requests\""},
-        {"POST /v1/messages", KEY_ANTHROPIC, "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[]}", "\"type\":\"rate_limit_error\""},
+        {"POST /v1/messages", KEY_ANTHROPIC, "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[]}",
+         "\"type\":\"rate_limit_error\""},
         {"POST /v1beta/models/g:generateContent", KEY_GEMINI, "{\"contents\":[]}", "\"retryDelay\":\"3s\""},
         {"POST /v1beta/models/g:streamGenerateContent", KEY_GEMINI, "{\"contents\":[]}", "[{\"error\":{\"code\":429"},
     };
     for (size_t i = 0; i < 4; i++) {
         char fields[200];
-        snprintf(fields, sizeof fields, "%sx-mock-error: 429\r\nx-mock-retry-after: 3\r\nx-mock-leak: 1\r\n", cases[i].fields);
+        snprintf(fields, sizeof fields, "%sx-mock-error: 429\r\nx-mock-retry-after: 3\r\nx-mock-leak: 1\r\n",
+                 cases[i].fields);
         struct script *s = plan_of(cases[i].start, fields, cases[i].body);
         struct taken t = take_plan(s, 1);
         assert_int_equal(t.status, 429);

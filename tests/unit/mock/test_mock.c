@@ -1,4 +1,5 @@
-/* The mock on a real socket: it keeps connections, takes requests however they are cut, and stops when it is told to. */
+/* The mock on a real socket: it keeps connections, takes requests however they are cut, and stops when it is told to.
+ */
 #include "unit.h"
 
 #include <arpa/inet.h>
@@ -35,15 +36,18 @@ static int stop(void **state) {
 }
 
 static int dial(void) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(mock_port(mock)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(mock_port(mock)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     return fd;
 }
 
 static size_t request_write(char *out, size_t max, const char *fields, const char *body) {
-    return (size_t)snprintf(out, max, "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\nauthorization: Bearer k\r\n%scontent-length: %zu\r\n\r\n%s",
-                            fields, strlen(body), body);
+    return (size_t)snprintf(
+        out, max,
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\nauthorization: Bearer k\r\n%scontent-length: %zu\r\n\r\n%s",
+        fields, strlen(body), body);
 }
 
 static void ask(int fd, const char *fields, const char *body) {
@@ -89,7 +93,8 @@ static void requests_sent_together_are_answered_in_order_on_one_connection(void 
     n += request_write(all + n, sizeof all - n, "x-mock-error: 429\r\n", BODY);
     assert_int_equal(send(fd, all, n, MSG_NOSIGNAL), n);
     assert_int_equal(read_until(fd, "rate_limit_exceeded\"}}", 1), 1);
-    const char *done = strstr(text, "[DONE]"), *second = strstr(text, "\"chat.completion\""), *third = strstr(text, "HTTP/1.1 429");
+    const char *done = strstr(text, "[DONE]"), *second = strstr(text, "\"chat.completion\""),
+               *third = strstr(text, "HTTP/1.1 429");
     assert_true(done && second && third && done < second && second < third);
     close(fd);
 }
@@ -135,7 +140,8 @@ static void a_truncated_stream_ends_without_its_last_chunk(void **state) {
 static void an_early_answer_does_not_wait_for_the_body(void **state) {
     (void)state;
     int fd = dial();
-    static const char head[] = "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\nauthorization: Bearer k\r\nx-mock-early: 1\r\nx-mock-error: 413\r\n"
+    static const char head[] = "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\nauthorization: Bearer "
+                               "k\r\nx-mock-early: 1\r\nx-mock-error: 413\r\n"
                                "content-length: 1000000\r\n\r\n{";
     assert_int_equal(send(fd, head, sizeof head - 1, MSG_NOSIGNAL), sizeof head - 1);
     assert_int_equal(read_until(fd, "\x01never", 1), 0); /* … and closes */
@@ -146,7 +152,8 @@ static void an_early_answer_does_not_wait_for_the_body(void **state) {
 static void a_client_waiting_for_100_is_told_to_go_on(void **state) {
     (void)state;
     int fd = dial();
-    static const char head[] = "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\nauthorization: Bearer k\r\nexpect: 100-continue\r\ncontent-length: 27\r\n\r\n";
+    static const char head[] = "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\nauthorization: Bearer k\r\nexpect: "
+                               "100-continue\r\ncontent-length: 27\r\n\r\n";
     assert_int_equal(send(fd, head, sizeof head - 1, MSG_NOSIGNAL), sizeof head - 1);
     assert_int_equal(read_until(fd, "HTTP/1.1 100", 1), 1);
     assert_int_equal(send(fd, BODY, 27, MSG_NOSIGNAL), 27);
