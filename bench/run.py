@@ -66,7 +66,8 @@ class Bench:
 
     def command(self, proxy, suite, arguments):
         tls = suite == "tls"
-        url = f"{'https' if tls else 'http'}://127.0.0.1:{proxy.tls_port if tls else proxy.port}{self.path(proxy, suite)}"
+        scheme, port = ("https", proxy.tls_port) if tls else ("http", proxy.port)
+        url = f"{scheme}://127.0.0.1:{port}{self.path(proxy, suite)}"
         return [os.path.abspath(self.options.loadgen), "--cpu", str(proxies.LOAD_CPU), "--header",
                 "Authorization: Bearer " + proxies.KEY, *arguments, url]
 
@@ -88,7 +89,8 @@ class Bench:
         all_ns = sum(t["cpu_ns"] for t in report["threads"])
         workers = [t["cpu_ns"] for t in report["threads"] if t["name"].startswith("worker-")]
         spread = report["gap_ms" if unit == "event" else "latency_ms"]
-        return {"process_us": all_ns / 1e3 / max(units, 1), "worker_us": (sum(workers) if workers else all_ns) / 1e3 / max(units, 1),
+        worker_ns = sum(workers) if workers else all_ns
+        return {"process_us": all_ns / 1e3 / max(units, 1), "worker_us": worker_ns / 1e3 / max(units, 1),
                 "units_per_s": units / report["seconds"], "p50_ms": spread["p50"],
                 "p99_ms": spread["p99"], "errors": report["errors"], "steal_ticks": steal_ticks() - stolen}
 
@@ -104,7 +106,8 @@ class Bench:
         rounds = []
         for r in range(self.options.rounds):
             order = running[r % len(running):] + running[:r % len(running)]
-            rounds.append({p.name: self.measure_body(p, suite) if suite in BODY_KB else self.measure(p, suite) for p in order})
+            measure = self.measure_body if suite in BODY_KB else self.measure
+            rounds.append({p.name: measure(p, suite) for p in order})
             print(f"  {suite} round {r + 1}/{self.options.rounds}", file=sys.stderr)
         return rounds
 
@@ -113,7 +116,8 @@ class Bench:
         proxy = self.made[name]().start()
         try:
             proxy.answers()
-            warm = self.command(proxy, "memory", ["--connections", "8", "--count", "200", "--duration", "5", "--body-text", BODY])
+            warm = self.command(proxy, "memory", ["--connections", "8", "--count", "200", "--duration", "5",
+                                                  "--body-text", BODY])
             subprocess.run(warm, capture_output=True, timeout=60)
             before = proxy.rss_bytes()
             streams = MEMORY_STREAMS
@@ -163,7 +167,8 @@ def verdict(value, target):
 def print_suite(suite, table):
     unit, _, targets = SUITES[suite]
     print(f"\n{suite}: CPU per {unit}")
-    print(f"  {'':10} {'worker µs':>10} {'process µs':>10} {'worker/nginx':>22} {'process/nginx':>22} {unit + 's/s':>10} {'p50 ms':>8} {'p99 ms':>8}  target")
+    print(f"  {'':10} {'worker µs':>10} {'process µs':>10} {'worker/nginx':>22} {'process/nginx':>22} {unit + 's/s':>10} "
+          f"{'p50 ms':>8} {'p99 ms':>8}  target")
     missed = False
     for name, row in table.items():
         shown = []
@@ -239,7 +244,8 @@ def main():
     options.rounds = options.rounds or (3 if options.quick else 5)
     options.seconds = options.seconds or (1.0 if options.quick else 2.0)
     options.suite, options.proxies = options.suite.split(","), options.proxies.split(",")
-    unknown = [s for s in options.suite if s not in names] + [p for p in options.proxies if p not in ("nginx", "nginx-32k", "haproxy", "weir")]
+    unknown = [s for s in options.suite if s not in names]
+    unknown += [p for p in options.proxies if p not in ("nginx", "nginx-32k", "haproxy", "weir")]
     if unknown:
         parser.error("unknown: " + " ".join(unknown))
     for program in ("nginx", "haproxy"):

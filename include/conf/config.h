@@ -261,7 +261,7 @@ struct config {
  * warnings alone do not prevent it. `errors` stays valid after the configuration is gone. `print`, when not NULL, gets
  * one line `path: value  # where from` per value in effect, secrets redacted, also when there were errors. */
 struct config *config_load(const char *path, struct conf_errors *errors, struct buf *print);
-/* The same from memory; `name` stands for the file in messages. Relative paths stay as they are, `include` is refused. */
+/* The same from memory; `name` stands for the file in messages. Relative paths stay as they are; no includes. */
 struct config *config_load_text(const char *name, struct slice text, struct conf_errors *errors, struct buf *print);
 struct config *config_default(void); /* an empty file's: listens on loopback, no providers, no tenants */
 void config_free(struct config *c);  /* NULL is allowed */

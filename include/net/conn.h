@@ -67,6 +67,7 @@ struct conn {
     uint64_t opened_ns, connected_ns, ready_ns; /* connect began, TCP up, ready (TLS done) */
     uint64_t linger_mark;                       /* bytes_out when lingering last saw progress */
     uint64_t bytes_in, bytes_out;               /* plaintext given by and to the peer */
+    uint64_t rtt_ns, rtt_read_ns;               /* the last round-trip time read, and when */
 };
 
 /* Takes over an accepted, non-blocking fd. With a TLS context the handshake runs first and on_ready tells its end. Sets
@@ -98,7 +99,7 @@ void conn_close_lingering(struct conn *c);
 /* Why it failed, for logs, also within on_close; "" when nothing failed. */
 void conn_error_text(const struct conn *c, char *out, size_t out_bytes);
 bool conn_tls_reused(const struct conn *c); /* a resumed TLS session */
-uint64_t conn_rtt_ns(const struct conn *c); /* smoothed round-trip time from TCP_INFO; 0 when unknown */
+uint64_t conn_rtt_ns(struct conn *c); /* smoothed round-trip time from TCP_INFO, at most 250 ms old; 0 when unknown */
 /* The peer's address without port, an IPv4 one never in IPv6 clothes; returns its length, 0 when unknown. */
 size_t conn_peer_text(const struct conn *c, char out[INET6_ADDRSTRLEN]);
 size_t loop_conn_count(const struct loop *l); /* open connections on this loop */

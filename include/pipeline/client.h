@@ -16,6 +16,8 @@ struct client { /* OWNED BY its worker's list; freed by the reaper when the conn
     uint64_t accepted_ns, tls_in_ns; /* the client's handshake; told once, on the first exchange */
     bool tls, tls_told;
     unsigned exchanges;
+    uint8_t address_length;
+    char address[INET6_ADDRSTRLEN]; /* the peer's, as text */
 };
 
 void client_accept(struct worker *w, int fd, struct tls_context *tls, uint64_t accepted_ns); /* owns fd */

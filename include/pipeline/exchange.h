@@ -84,6 +84,9 @@ struct exchange {
     struct slice session, workload_name, release; /* in the head's copy */
     bool debug;
 
+    uint8_t address_length;           /* the client's address: it may have left when the record is made */
+    char address[INET6_ADDRSTRLEN];
+
     uint64_t callback_begin_ns, callback_ns, provider_ns, rtt_provider_ns;
     struct slice provider_request_id; /* in the arena */
     uint32_t in_flight_at_start;

@@ -2,6 +2,7 @@
  * first-come-first-served line of workers to be told. One freed permit tells one. */
 #pragma once
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "net/inbox.h"
 
@@ -27,6 +28,6 @@ void permits_give(struct permits *p);                        /* and tells the fi
 void permits_pass(struct permits *p);                        /* was told, has no use for it any more: tells the next */
 void permits_wait(struct permits *p, struct permit_waiter *w); /* joins the line; harmless when already in it */
 void permits_leave(struct permits *p, struct permit_waiter *w);
-static inline bool permits_contended(const struct permits *p) {
-    return __atomic_load_n(&p->waiting_count, __ATOMIC_RELAXED) > 0;
+static inline bool permits_contended(struct permits *p) {
+    return atomic_load_explicit(&p->waiting_count, memory_order_relaxed) > 0;
 }

@@ -10,8 +10,7 @@
 
 enum { FIRST_BYTES = 256 };
 
-char *buf_reserve(struct buf *b, size_t n) {
-    if (b->capacity - b->end >= n && b->data != NULL) return b->data + b->end;
+void buf_grow(struct buf *b, size_t n) {
     size_t length = buf_length(b);
     if (b->start > 0 && b->start >= length && b->capacity - length >= n) {
         memmove(b->data, b->data + b->start, length);
@@ -26,23 +25,12 @@ char *buf_reserve(struct buf *b, size_t n) {
     }
     b->start = 0;
     b->end = length;
-    return b->data + b->end;
 }
 
 void buf_commit(struct buf *b, size_t n) {
     assert(n <= b->capacity - b->end);
     b->end += n;
 }
-
-void buf_append(struct buf *b, const void *p, size_t n) {
-    if (n == 0) return;
-    memcpy(buf_reserve(b, n), p, n);
-    b->end += n;
-}
-
-void buf_append_slice(struct buf *b, struct slice s) { buf_append(b, s.p, s.n); }
-
-void buf_append_text(struct buf *b, const char *cstring) { buf_append(b, cstring, strlen(cstring)); }
 
 void buf_append_u64(struct buf *b, uint64_t value) {
     char digits[20];

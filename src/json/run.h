@@ -41,6 +41,14 @@ ALWAYS_INLINE __m128i run_stop_bytes(const char *p, enum run_kind kind) {
     return kind == RUN_STRICT ? _mm_or_si128(stop, _mm_cmplt_epi8(x, _mm_set1_epi8(0x20))) : stop;
 }
 
+/* One bit for each of the sixteen bytes that is JSON's white space. */
+ALWAYS_INLINE unsigned run_space_mask(const char *p) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i blank = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(' ')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\t')));
+    __m128i line = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\n')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\r')));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(blank, line));
+}
+
 ALWAYS_INLINE unsigned run_stop_mask(const char *p, enum run_kind kind) {
     return (unsigned)_mm_movemask_epi8(run_stop_bytes(p, kind));
 }

@@ -42,13 +42,30 @@ ALWAYS_INLINE bool is_space(uint8_t c) {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-/* False: this feed ends here. */
+/* Indented texts have long runs of spaces. */
+static __attribute__((noinline)) bool skip_space_long(struct cursor *c) {
+#if defined(__SSE2__) && !defined(WEIR_SCALAR)
+    while (c->end - c->p >= 16) {
+        unsigned spaces = run_space_mask(c->p);
+        if (spaces != 0xffff) {
+            c->p += __builtin_ctz(~spaces);
+            return true;
+        }
+        c->p += 16;
+    }
+#endif
+    while (c->p < c->end && is_space((uint8_t)*c->p)) c->p++;
+    return c->p < c->end;
+}
+
+/* False: this feed ends here. Mostly there is no space, or one. */
 ALWAYS_INLINE bool skip_space(struct cursor *c) {
-    while (c->p < c->end) {
+    for (int i = 0; i < 2; i++) {
+        if (c->p == c->end) return false;
         if ((uint8_t)*c->p > ' ' || !is_space((uint8_t)*c->p)) return true;
         c->p++;
     }
-    return false;
+    return skip_space_long(c);
 }
 
 ALWAYS_INLINE uint64_t offset_of(const struct json_scan *s, const struct cursor *c) {

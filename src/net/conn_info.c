@@ -30,11 +30,17 @@ bool conn_tls_reused(const struct conn *c) {
     return c->tls != NULL && SSL_session_reused(c->tls->ssl) == 1;
 }
 
-uint64_t conn_rtt_ns(const struct conn *c) {
+/* The kernel is asked at most four times a second a connection: the figure is smoothed over longer than that. */
+#define RTT_FRESH_NS (250 * NS_PER_MS)
+
+uint64_t conn_rtt_ns(struct conn *c) {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
+    if (c->rtt_read_ns != 0 && c->loop->now_ns - c->rtt_read_ns < RTT_FRESH_NS) return c->rtt_ns;
+    c->rtt_read_ns = c->loop->now_ns;
+    c->rtt_ns = 0;
     if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
-    return info.tcpi_rtt * NS_PER_US;
+    return c->rtt_ns = info.tcpi_rtt * NS_PER_US;
 }
 
 size_t conn_peer_text(const struct conn *c, char out[INET6_ADDRSTRLEN]) {

@@ -190,6 +190,7 @@ void client_accept(struct worker *w, int fd, struct tls_context *tls, uint64_t a
     atomic_store_explicit(&w->client_count, atomic_load_explicit(&w->client_count, memory_order_relaxed) + 1,
                           memory_order_relaxed);
     c->conn = conn_accept(w->loop, fd, tls, &client_ops, c);
+    c->address_length = (uint8_t)conn_peer_text(c->conn, c->address);
     const struct config *conf = w->conf->config;
     conn_deadline_set(c->conn, w->loop->now_ns + conf->http.header_time_ns);
 }

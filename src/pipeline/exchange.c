@@ -24,6 +24,8 @@ struct exchange *exchange_new(struct client *c, uint64_t first_byte_ns) {
     x->conf = w->conf;
     x->total.fire = total_fire;
     arena_init(&x->arena);
+    x->address_length = c->address_length;
+    memcpy(x->address, c->address, c->address_length);
     ledger_begin(&x->ledger, PHASE_RECEIVE, first_byte_ns);
     random_id(x->trace_id, 16);
     random_id(x->span_id, 8);

@@ -78,11 +78,10 @@ static void numbers_book(const struct exchange *x, struct record *r) {
     r->in_flight = x->in_flight_at_start;
 }
 
-static void texts_collect(const struct exchange *x, char address[INET6_ADDRSTRLEN], struct slice texts[RECORD_TEXT_COUNT]) {
+static void texts_collect(const struct exchange *x, struct slice texts[RECORD_TEXT_COUNT]) {
     const struct observation *seen = x->observer != NULL ? observer_seen(x->observer) : NULL;
     struct slice model = x->target != NULL ? x->target->model : SLICE("");
     if (seen != NULL && seen->model_length > 0) model = (struct slice){seen->model, seen->model_length};
-    size_t address_length = x->client != NULL && x->client->conn != NULL ? conn_peer_text(x->client->conn, address) : 0;
     texts[RECORD_TEXT_METHOD] = x->has_head ? http_method_name(x->head.method) : SLICE("");
     texts[RECORD_TEXT_PATH] = x->has_head ? x->head.path : SLICE("");
     texts[RECORD_TEXT_OPERATION] = slice_of(operation_name(x->route.operation));
@@ -91,7 +90,7 @@ static void texts_collect(const struct exchange *x, char address[INET6_ADDRSTRLE
     texts[RECORD_TEXT_SESSION] = x->session;
     texts[RECORD_TEXT_RELEASE] = x->release;
     texts[RECORD_TEXT_FINISH_REASON] = seen != NULL ? (struct slice){seen->finish, seen->finish_length} : SLICE("");
-    texts[RECORD_TEXT_CLIENT] = (struct slice){address, address_length};
+    texts[RECORD_TEXT_CLIENT] = (struct slice){x->address, x->address_length};
     texts[RECORD_TEXT_USER_AGENT] = x->has_head ? head_value(&x->head, FIELD_USER_AGENT) : SLICE("");
     texts[RECORD_TEXT_PROVIDER_REQUEST_ID] = x->provider_request_id;
     texts[RECORD_TEXT_TAGS] = x->tags;
@@ -139,8 +138,7 @@ static size_t record_bound(const struct slice texts[RECORD_TEXT_COUNT]) {
 static void record_emit(struct exchange *x, uint64_t total_ns, uint64_t settled_from_ns) {
     struct worker *w = x->worker;
     struct slice texts[RECORD_TEXT_COUNT];
-    char address[INET6_ADDRSTRLEN];
-    texts_collect(x, address, texts);
+    texts_collect(x, texts);
     size_t bound = record_bound(texts);
     struct record *r = w->records != NULL ? ring_reserve(w->records, bound) : NULL;
     bool in_ring = r != NULL;
