@@ -1,6 +1,37 @@
 /* Writing JSON text. Strings come from anywhere: what is not valid UTF-8 becomes U+FFFD, control bytes are escaped, so
- * the output is one valid line whatever was put in. */
+ * the output is one valid line whatever was put in. Nearly all of it needs neither, so eight bytes at a time are looked
+ * at and copied as one word; numbers are written two digits at a time. */
 #include "base/json_text.h"
+
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+enum { PIECE_BYTES = 1024 }; /* of a long string: what is reserved for the worst case at once */
+
+/* True when none of the word's bytes is beyond ASCII, a control byte, DEL, a quote or a backslash. Borrows and carries
+ * only leave bytes that are not plain, so they change which byte is seen, never whether one is. */
+static bool word_is_plain(uint64_t word) {
+    uint64_t quote = word ^ EACH_BYTE('"'), backslash = word ^ EACH_BYTE('\\');
+    uint64_t found = word | (word + EACH_BYTE(1)) | (word - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) |
+                     (backslash - EACH_BYTE(1));
+    return (found & EACH_BYTE(0x80)) == 0;
+}
+
+/* Copies the front of n bytes as far as it needs no escape, in words; returns how many, 0…7 short of the first that does.
+ * Up to seven bytes more are written over. */
+static size_t plain_copy(char *at, const unsigned char *p, size_t n) {
+    uint64_t word;
+    size_t i = 0;
+    for (; n - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        if (!word_is_plain(word)) return i;
+        memcpy(at + i, &word, sizeof word);
+    }
+    word = EACH_BYTE(' ');
+    memcpy(&word, p + i, n - i);
+    if (!word_is_plain(word)) return i;
+    memcpy(at + i, &word, sizeof word);
+    return n;
+}
 
 /* Length of the valid UTF-8 sequence at p (RFC 3629), or 0. */
 static size_t utf8_length(const unsigned char *p, size_t n) {
@@ -15,55 +46,122 @@ static size_t utf8_length(const unsigned char *p, size_t n) {
     return length;
 }
 
-static void escape_put(struct buf *out, unsigned char c) {
-    static const char short_names[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    if (c == '"' || c == '\\') {
-        buf_append(out, (char[]){'\\', (char)c}, 2);
-    } else if (c < sizeof short_names && short_names[c]) {
-        buf_append(out, (char[]){'\\', short_names[c]}, 2);
-    } else {
-        static const char digits[] = "0123456789abcdef";
-        buf_append(out, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}, 6);
+static char *escape_put(char *at, unsigned char c) {
+    static const char short_names[0x80] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                           ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
+    static const char digits[] = "0123456789abcdef";
+    *at++ = '\\';
+    if (short_names[c]) {
+        *at++ = short_names[c];
+        return at;
     }
+    memcpy(at, "u00", 3);
+    at[3] = digits[c >> 4];
+    at[4] = digits[c & 15];
+    return at + 5;
+}
+
+/* One character from *p on, which moves past it. */
+static char *character_put(char *at, const unsigned char **p, const unsigned char *end) {
+    unsigned char c = **p;
+    if (c < 0x80) {
+        ++*p;
+        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\') return escape_put(at, c);
+        *at = (char)c;
+        return at + 1;
+    }
+    size_t length = utf8_length(*p, (size_t)(end - *p));
+    if (length == 0) {
+        ++*p;
+        memcpy(at, "\xef\xbf\xbd", 3);
+        return at + 3;
+    }
+    memcpy(at, *p, length);
+    *p += length;
+    return at + length;
+}
+
+/* Characters that begin before `limit`; the last one may end behind it, but not behind `end`. */
+static char *characters_put(char *at, const unsigned char **p, const unsigned char *limit, const unsigned char *end) {
+    while (*p < limit) {
+        size_t plain = plain_copy(at, *p, (size_t)(limit - *p));
+        at += plain;
+        *p += plain;
+        for (int i = 0; i < 8 && *p < limit; i++) at = character_put(at, p, end);
+    }
+    return at;
+}
+
+char *json_text_put_string(char *at, struct slice s) {
+    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+    *at++ = '"';
+    at = characters_put(at, &p, end, end);
+    *at++ = '"';
+    return at;
 }
 
 void json_text_string(struct buf *out, struct slice s) {
     const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
     buf_append(out, "\"", 1);
     while (p < end) {
-        const unsigned char *run = p;
-        size_t length = 1;
-        while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f) {
-            length = *p < 0x80 ? 1 : utf8_length(p, (size_t)(end - p));
-            if (length == 0) break;
-            p += length;
-        }
-        buf_append(out, run, (size_t)(p - run));
-        if (p == end) break;
-        if (length == 0) buf_append_text(out, "\xef\xbf\xbd");
-        else escape_put(out, *p);
-        p++;
+        const unsigned char *limit = end - p > PIECE_BYTES ? p + PIECE_BYTES : end;
+        char *at = buf_reserve(out, JSON_TEXT_STRING_BYTES(limit - p));
+        buf_commit(out, (size_t)(characters_put(at, &p, limit, end) - at));
     }
     buf_append(out, "\"", 1);
 }
 
-/* value / 10^places, exact, without trailing zeros. */
-static void decimal_put(struct buf *out, uint64_t value, int places) {
-    uint64_t scale = 1;
-    for (int i = 0; i < places; i++) scale *= 10;
-    buf_append_u64(out, value / scale);
-    uint64_t fraction = value % scale;
-    if (fraction == 0) return;
-    char digits[20] = ".";
-    for (int i = places; i > 0; i--, fraction /= 10) digits[i] = (char)('0' + fraction % 10);
-    int length = places + 1;
-    while (digits[length - 1] == '0') length--;
-    buf_append(out, digits, (size_t)length);
+static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                            "25262728293031323334353637383940414243444546474849"
+                            "50515253545556575859606162636465666768697071727374"
+                            "75767778798081828384858687888990919293949596979899";
+
+static void pair_put(char *at, uint64_t below_100) { memcpy(at, pairs + 2 * below_100, 2); }
+
+static unsigned digits_count(uint64_t value) {
+    unsigned count = 1;
+    for (uint64_t power = 10; value >= power; power *= 10)
+        if (++count == 20) break; /* the next power does not fit */
+    return count;
 }
 
-void json_text_ms(struct buf *out, uint64_t ns) { decimal_put(out, ns, 6); }
+char *json_text_put_u64(char *at, uint64_t value) {
+    char *end = at + digits_count(value), *p = end;
+    for (; value >= 100; value /= 100) pair_put(p -= 2, value % 100);
+    if (value >= 10) pair_put(at, value);
+    else *at = (char)('0' + value);
+    return end;
+}
+
+/* The digits behind the point, `places` of them (an even number), without trailing zeros; nothing at all for 0. Inline, so
+ * that `places` is a constant. */
+static inline char *fraction_put(char *at, uint64_t fraction, int places) {
+    if (fraction == 0) return at;
+    *at++ = '.';
+    for (int i = places - 2; i >= 0; i -= 2, fraction /= 100) pair_put(at + i, fraction % 100);
+    at += places;
+    while (at[-1] == '0') at--;
+    return at;
+}
+
+char *json_text_put_ms(char *at, uint64_t ns) {
+    const uint64_t ms = 1000000;
+    return fraction_put(json_text_put_u64(at, ns / ms), ns % ms, 6);
+}
+
+char *json_text_put_usd(char *at, int64_t pico_usd) {
+    const uint64_t usd = UINT64_C(1000000000000);
+    uint64_t value = pico_usd < 0 ? 0 - (uint64_t)pico_usd : (uint64_t)pico_usd;
+    if (pico_usd < 0) *at++ = '-';
+    return fraction_put(json_text_put_u64(at, value / usd), value % usd, 12);
+}
+
+void json_text_ms(struct buf *out, uint64_t ns) {
+    char *at = buf_reserve(out, JSON_TEXT_NUMBER_BYTES);
+    buf_commit(out, (size_t)(json_text_put_ms(at, ns) - at));
+}
 
 void json_text_usd(struct buf *out, int64_t pico_usd) {
-    if (pico_usd < 0) buf_append(out, "-", 1);
-    decimal_put(out, pico_usd < 0 ? 0 - (uint64_t)pico_usd : (uint64_t)pico_usd, 12);
+    char *at = buf_reserve(out, JSON_TEXT_NUMBER_BYTES);
+    buf_commit(out, (size_t)(json_text_put_usd(at, pico_usd) - at));
 }

@@ -116,8 +116,7 @@ static void answer_begin(struct exchange *x, const struct http_head *h, struct o
     x->status = (uint16_t)h->status;
     x->answer_framing = framing_choose(x, h, x->relay == RELAY_EVENTS || (x->debug && sse));
     body_reader_init(&a->reader, h->framing, h->content_length);
-    head_relay(x, h, &out->head);
-    outgoing_add(out, buf_slice(&out->head));
+    head_relay(x, h, &out->flat);
     x->answered = true;
     a->head_done = true;
     a->keep = h->keep_alive && h->framing != FRAMING_CLOSE;
@@ -175,9 +174,9 @@ static void head_bytes(struct exchange *x, struct slice *bytes, struct outgoing 
 
 static void answer_bytes(struct exchange *x, const char *p, size_t n) {
     struct attempt *a = &x->attempt;
-    struct worker *w = x->worker;
-    struct outgoing out = {.head = {.data = w->scratch, .capacity = sizeof w->scratch}};
+    struct outgoing out;
     struct slice bytes = {p, n};
+    outgoing_begin(&out, x->worker);
     a->any_byte = true;
     if (!a->head_done) head_bytes(x, &bytes, &out);
     if (a->head_done && a->failure == FAILURE_NONE) relay_bytes(x, &out, bytes);
@@ -232,7 +231,8 @@ static enum failure end_failure(const struct exchange *x, bool clean) {
 static void answer_ended(struct exchange *x, bool clean) {
     struct attempt *a = &x->attempt;
     if (a->head_done && clean && body_reader_end(&a->reader) == BODY_DONE) {
-        struct outgoing out = {.head = {.data = x->worker->scratch, .capacity = sizeof x->worker->scratch}};
+        struct outgoing out;
+        outgoing_begin(&out, x->worker);
         a->keep = false;
         relay_end(x, &out);
     } else if (is_stale(x)) {

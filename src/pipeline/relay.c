@@ -1,20 +1,14 @@
-/* The relay. The hard part is doing as little as possible: bytes go from the read buffer to the client's socket without
- * being copied, in one send, and are looked at afterwards, unless the answer ends in this very read: then it is looked at
+/* The relay. The hard part is doing as little as possible: bytes go from the read buffer to the client's socket in
+ * one send, and are looked at afterwards, unless the answer ends in this very read: then it is looked at
  * first, because whether it is complete decides how it ends. */
 #include "relay.h"
 
 #include "base/clock.h"
 #include "base/json_text.h"
-#include "receive.h"
 #include "redact.h"
 #include "respond.h"
 
 #define HELD_EVENT_MAX ((size_t)65536) /* a longer event is no usage report: it passes as it comes */
-
-void outgoing_add(struct outgoing *out, struct slice head) {
-    out->pieces[out->count++] = (struct iovec){(void *)(uintptr_t)head.p, head.n};
-    out->body_begins = out->count;
-}
 
 /* ---- towards the client ---- */
 
@@ -25,40 +19,6 @@ static void written_note(struct exchange *x) {
     if (seen == NULL) return;
     if (seen->first_token_ns != 0 && x->ttft_written_ns == 0) x->ttft_written_ns = now;
     if (seen->first_visible_ns != 0 && x->visible_written_ns == 0) x->visible_written_ns = now;
-}
-
-/* Sends what was gathered, as one chunk; `end` is what closes the body's framing, or empty. */
-static void outgoing_flush(struct exchange *x, struct outgoing *out, struct slice end) {
-    int first = 0;
-    struct iovec *p = out->pieces;
-    if (out->body_bytes > 0 && x->answer_framing == FRAMING_CHUNKED) {
-        size_t n = write_chunk_head(out->chunk_head, out->body_bytes);
-        memmove(p + out->body_begins + 1, p + out->body_begins, (size_t)(out->count - out->body_begins) * sizeof *p);
-        p[out->body_begins] = (struct iovec){out->chunk_head, n};
-        out->count++;
-        p[out->count++] = (struct iovec){(void *)(uintptr_t)"\r\n", 2};
-    }
-    if (end.n > 0) p[out->count++] = (struct iovec){(void *)(uintptr_t)end.p, end.n};
-    x->response_bytes += out->body_bytes;
-    if (out->count > first && x->client != NULL) {
-        enum send_result result = conn_send(x->client->conn, p, out->count);
-        if (result == SEND_QUEUED || result == SEND_OVER) receive_client_queued(x);
-        if (result == SEND_OVER && x->attempt.up != NULL && !x->upstream_paused) {
-            x->upstream_paused = true;
-            conn_read_pause(x->attempt.up->conn);
-        }
-    }
-    out->count = out->body_begins = 0;
-    out->body_bytes = 0;
-}
-
-static void outgoing_body(struct exchange *x, struct outgoing *out, struct slice data) {
-    if (data.n == 0) return;
-    if (out->count == OUTGOING_MAX) outgoing_flush(x, out, SLICE(""));
-    struct iovec *last = out->count > out->body_begins ? &out->pieces[out->count - 1] : NULL;
-    if (last != NULL && (const char *)last->iov_base + last->iov_len == data.p) last->iov_len += data.n;
-    else out->pieces[out->count++] = (struct iovec){(void *)(uintptr_t)data.p, data.n};
-    out->body_bytes += data.n;
 }
 
 /* ---- looking ---- */
