@@ -16,7 +16,8 @@ struct permit_waiter { /* embedded by a worker's pool; in the line at most once 
 struct permits {
     _Atomic uint64_t used;
     uint64_t max;
-    _Atomic unsigned waiting_count;
+    _Atomic unsigned waiting_count; /* workers in the line */
+    _Atomic unsigned queued_count;  /* attempts behind them, in all workers */
     pthread_mutex_t lock;
     struct permit_waiter *first, **tail;
 };

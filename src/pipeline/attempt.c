@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "answer.h"
@@ -134,7 +135,7 @@ void attempt_release(struct exchange *x, bool keep) {
 static enum failure line_join(struct exchange *x) {
     struct attempt *a = &x->attempt;
     const struct config_queue *queue = &a->pool->provider->conf->queue;
-    if (queue->wait_ns == 0 || a->pool->waiting_count >= queue->size) return FAILURE_QUEUE_FULL;
+    if (queue->wait_ns == 0 || atomic_load(&a->pool->provider->permits.queued_count) >= queue->size) return FAILURE_QUEUE_FULL;
     a->in_line = true;
     exchange_phase(x, PHASE_QUEUE, x->worker->loop->now_ns);
     pool_wait_join(a->pool, &a->waiting);

@@ -94,30 +94,54 @@ static bool tag_name_is_good(struct slice s) {
     return true;
 }
 
-static bool tags_collect(struct exchange *x) {
+/* Is this field a tag? Its name is checked with its value; `x-weir-tag-` alone names nothing. */
+static bool tag_take(const struct field *f, struct slice *name, bool *good) {
     const size_t prefix = sizeof "x-weir-tag-" - 1;
-    size_t bytes = 0;
-    unsigned count = 0;
-    for (unsigned i = 0; i < x->head.field_count; i++) {
-        const struct field *f = &x->head.fields[i];
-        if (f->id == FIELD_X_WEIR && slice_equal_nocase(f->name, SLICE("x-weir-tag-"))) return false;
-        if (f->id != FIELD_X_WEIR_TAG) continue;
-        struct slice name = {f->name.p + prefix, f->name.n - prefix};
-        if (++count > TAGS_MAX || !tag_name_is_good(name) || !label_is_printable(f->value)) return false;
-        bytes += name.n + f->value.n + 2;
+    bool nameless = f->id == FIELD_X_WEIR && slice_equal_nocase(f->name, SLICE("x-weir-tag-"));
+    if (f->id != FIELD_X_WEIR_TAG && !nameless) return false;
+    *name = (struct slice){f->name.p + prefix, f->name.n - prefix};
+    *good = tag_name_is_good(*name) && label_is_printable(f->value);
+    return true;
+}
+
+static char *tag_put(char *at, struct slice name, struct slice value) {
+    for (size_t i = 0; i < name.n; i++) *at++ = ascii_lower(name.p[i]);
+    *at++ = '\0';
+    memcpy(at, value.p, value.n);
+    at += value.n;
+    *at++ = '\0';
+    return at;
+}
+
+/* A tenant's own tag gives way to one of the same name that the request brings. */
+static bool request_has_tag(const struct exchange *x, struct slice name) {
+    struct slice sent;
+    bool good;
+    for (unsigned i = 0; i < x->head.field_count; i++)
+        if (tag_take(&x->head.fields[i], &sent, &good) && slice_equal_nocase(sent, name)) return true;
+    return false;
+}
+
+static bool tags_collect(struct exchange *x) {
+    const struct conf_pairs *own = x->tenant->conf != NULL ? &x->tenant->conf->tags : NULL;
+    bool any = x->head.first[FIELD_X_WEIR_TAG] != 0 || x->head.first[FIELD_X_WEIR] != 0;
+    size_t bytes = 0, count = 0, own_count = own != NULL ? own->count : 0;
+    struct slice name;
+    bool good;
+    for (unsigned i = 0; any && i < x->head.field_count; i++) {
+        if (!tag_take(&x->head.fields[i], &name, &good)) continue;
+        if (!good || ++count > TAGS_MAX) return false;
+        bytes += name.n + x->head.fields[i].value.n + 2;
     }
-    if (count == 0) return true;
-    char *out = arena_alloc(&x->arena, bytes);
-    x->tags = (struct slice){out, bytes};
-    for (unsigned i = 0; i < x->head.field_count; i++) {
-        const struct field *f = &x->head.fields[i];
-        if (f->id != FIELD_X_WEIR_TAG) continue;
-        for (size_t j = prefix; j < f->name.n; j++) *out++ = ascii_lower(f->name.p[j]);
-        *out++ = '\0';
-        memcpy(out, f->value.p, f->value.n);
-        out += f->value.n;
-        *out++ = '\0';
-    }
+    for (size_t i = 0; i < own_count; i++) bytes += own->items[i].name.text.n + own->items[i].value.text.n + 2;
+    if (bytes == 0) return true;
+    char *out = arena_alloc(&x->arena, bytes), *at = out;
+    for (size_t i = 0; i < own_count; i++)
+        if (!any || !request_has_tag(x, own->items[i].name.text))
+            at = tag_put(at, own->items[i].name.text, own->items[i].value.text);
+    for (unsigned i = 0; any && i < x->head.field_count; i++)
+        if (tag_take(&x->head.fields[i], &name, &good)) at = tag_put(at, name, x->head.fields[i].value);
+    x->tags = (struct slice){out, (size_t)(at - out)};
     return true;
 }
 
@@ -183,7 +207,7 @@ static void trace_join(struct exchange *x) {
 
 enum failure head_labels(struct exchange *x) {
     if (x->head.first[FIELD_TRACEPARENT] != 0) trace_join(x);
-    bool good = ((x->head.first[FIELD_X_WEIR_TAG] == 0 && x->head.first[FIELD_X_WEIR] == 0) || tags_collect(x)) &&
+    bool good = tags_collect(x) &&
                 label_collect(x, FIELD_X_WEIR_SESSION, &x->session) &&
                 label_collect(x, FIELD_X_WEIR_WORKLOAD, &x->workload_name) &&
                 label_collect(x, FIELD_X_WEIR_RELEASE, &x->release);

@@ -7,6 +7,7 @@
 void permits_init(struct permits *p, uint64_t max) {
     atomic_store(&p->used, 0);
     atomic_store(&p->waiting_count, 0);
+    atomic_store(&p->queued_count, 0);
     p->max = max;
     p->first = NULL;
     p->tail = &p->first;

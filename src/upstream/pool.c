@@ -157,6 +157,7 @@ void pool_wait_join(struct pool *p, struct pool_wait *w) {
     *p->last_waiting = w;
     p->last_waiting = &w->next;
     p->waiting_count++;
+    atomic_fetch_add(&p->provider->permits.queued_count, 1);
     permits_wait(&p->provider->permits, &p->permit);
 }
 
@@ -166,5 +167,6 @@ void pool_wait_leave(struct pool *p, struct pool_wait *w) {
     if (w->next != NULL) w->next->link = w->link;
     else p->last_waiting = w->link;
     w->link = NULL;
+    atomic_fetch_sub(&p->provider->permits.queued_count, 1);
     if (--p->waiting_count == 0) permits_leave(&p->provider->permits, &p->permit);
 }

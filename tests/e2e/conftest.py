@@ -1,6 +1,7 @@
 """Fixtures. `gateway` is shared by a whole run, with the mock provider and a raw-socket one behind it; `start` makes one
 with a configuration of its own. Whatever was started is stopped with SIGTERM at the end, and then judged: exit status,
 sanitizer reports, and every line of its access log."""
+
 import ssl
 
 import pytest
@@ -23,8 +24,13 @@ def pytest_collection_modifyitems(items):
 
 def providers(mock_port, raw_port):
     def one(dialect, port, models, path=""):
-        return {"dialect": dialect, "base_url": f"http://127.0.0.1:{port}{path}", "api_key": PROVIDER_KEY,
-                "models": models}
+        return {
+            "dialect": dialect,
+            "base_url": f"http://127.0.0.1:{port}{path}",
+            "api_key": PROVIDER_KEY,
+            "models": models,
+        }
+
     return {
         "openai": one("openai", mock_port, ["gpt-*", "text-embedding-*", "omni-*", "tts-*", "dall-e-*"], "/v1"),
         "anthropic": one("anthropic", mock_port, ["claude-*"]),
@@ -38,10 +44,14 @@ def providers(mock_port, raw_port):
 def tenants():
     return {
         "acme": {
-            "keys": [{"name": "main", "sha256": digest(TENANT_KEY).removeprefix("sha256:")},
-                     {"name": "old", "sha256": digest(EXPIRED_KEY).removeprefix("sha256:"), "expires": "2024-01-01"}],
-            "passthrough": [{"provider": "raw", "paths": ["/v1/files*"], "methods": ["GET", "POST", "DELETE"]},
-                            {"provider": "openai", "paths": ["/v1/files*"], "methods": ["GET"]}],
+            "keys": [
+                {"name": "main", "sha256": digest(TENANT_KEY).removeprefix("sha256:")},
+                {"name": "old", "sha256": digest(EXPIRED_KEY).removeprefix("sha256:"), "expires": "2024-01-01"},
+            ],
+            "passthrough": [
+                {"provider": "raw", "paths": ["/v1/files*"], "methods": ["GET", "POST", "DELETE"]},
+                {"provider": "openai", "paths": ["/v1/files*"], "methods": ["GET"]},
+            ],
             "tags": {"plan": "gold"},
         },
         "narrow": {"keys": [digest(NARROW_KEY)], "models": ["fast", "gpt-4o-mini"]},
@@ -115,8 +125,11 @@ class Shared:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory, mock, raw_provider, certificates):
-    shared = Shared(lambda: Gateway(tmp_path_factory.mktemp("gateway"), configuration(mock.port, raw_provider.port),
-                                    tls=certificates))
+    shared = Shared(
+        lambda: Gateway(
+            tmp_path_factory.mktemp("gateway"), configuration(mock.port, raw_provider.port), tls=certificates
+        )
+    )
     yield shared
     if shared.gateway and shared.gateway.is_alive():
         shared.gateway.stop_and_check()
@@ -141,6 +154,7 @@ def start(tmp_path_factory):
         gateway = Gateway(tmp_path_factory.mktemp("own"), configuration, **more)
         started.append(gateway)
         return gateway
+
     yield make
     wrong = []
     for gateway in started:

@@ -1,4 +1,5 @@
 """Health, readiness, the admin port, and what /metrics counts."""
+
 import re
 
 import pytest
@@ -37,13 +38,18 @@ def samples(text):
 
 def metrics(gateway, fields=()):
     answer = gateway.get("/metrics", fields, admin=True)
-    assert answer.status == 200 and answer.get("content-type").startswith(("text/plain", "application/openmetrics-text"))
+    assert answer.status == 200 and answer.get("content-type").startswith(
+        ("text/plain", "application/openmetrics-text")
+    )
     return answer.body.decode()
 
 
 def total(all_samples, name, **labels):
-    return sum(v for key, v in all_samples.items() if key.split("{")[0] == name
-               and all(f'{k}="{val}"' in key for k, val in labels.items()))
+    return sum(
+        v
+        for key, v in all_samples.items()
+        if key.split("{")[0] == name and all(f'{k}="{val}"' in key for k, val in labels.items())
+    )
 
 
 def test_metrics_count_requests_tokens_and_phases_exactly(gateway, raw):
@@ -55,11 +61,17 @@ def test_metrics_count_requests_tokens_and_phases_exactly(gateway, raw):
 
     def moved():
         now = samples(metrics(gateway))
-        return now if total(now, "weir_requests_total", **labels) - total(before, "weir_requests_total", **labels) == 10 else None
+        return (
+            now
+            if total(now, "weir_requests_total", **labels) - total(before, "weir_requests_total", **labels) == 10
+            else None
+        )
+
     after = wait_until(moved, 5, "10 more requests")
 
     def grown(name, **more):
         return total(after, name, **labels, **more) - total(before, name, **labels, **more)
+
     assert grown("weir_tokens_total", type="input") == 110
     assert grown("weir_tokens_total", type="output") == 30
     assert grown("weir_ttft_seconds_count") == 5
@@ -75,11 +87,19 @@ def test_metrics_are_well_formed(gateway):
     for line in text.splitlines():
         if not line or line.startswith("#"):
             continue
-        assert re.fullmatch(r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\]|\\.)*",?)*\})? \S+( # .*)?', line), line
+        assert re.fullmatch(
+            r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\]|\\.)*",?)*\})? \S+( # .*)?', line
+        ), line
     seen = samples(text)
     for key, value in seen.items():  # buckets never fall, and end in the count
         if "_bucket{" in key and 'le="+Inf"' in key:
-            bare = key.replace('le="+Inf"', "").replace(",}", "}").replace("{,", "{").replace("_bucket", "_count").replace("{}", "")
+            bare = (
+                key.replace('le="+Inf"', "")
+                .replace(",}", "}")
+                .replace("{,", "{")
+                .replace("_bucket", "_count")
+                .replace("{}", "")
+            )
             assert seen.get(bare, value) == value, key
 
 
@@ -89,11 +109,27 @@ def test_every_metric_the_contract_names_is_there(gateway, raw):
 
     def missing():
         text = metrics(gateway)
-        return [name for name in ("weir_requests_total", "weir_tokens_total", "weir_cost_usd_total", "weir_ttft_seconds",
-                                  "weir_first_visible_seconds", "weir_tpot_seconds", "weir_total_seconds",
-                                  "weir_overhead_seconds", "weir_phase_seconds", "weir_in_flight", "weir_loop_lag_seconds",
-                                  "weir_upstream_connections", "weir_records_dropped_total", "weir_build_info")
-                if name not in text]
+        return [
+            name
+            for name in (
+                "weir_requests_total",
+                "weir_tokens_total",
+                "weir_cost_usd_total",
+                "weir_ttft_seconds",
+                "weir_first_visible_seconds",
+                "weir_tpot_seconds",
+                "weir_total_seconds",
+                "weir_overhead_seconds",
+                "weir_phase_seconds",
+                "weir_in_flight",
+                "weir_loop_lag_seconds",
+                "weir_upstream_connections",
+                "weir_records_dropped_total",
+                "weir_build_info",
+            )
+            if name not in text
+        ]
+
     wait_until(lambda: not missing(), 4, f"all of the metrics ({missing()})")
 
 
@@ -129,9 +165,16 @@ def test_the_admin_port_serves_no_traffic_and_the_data_port_no_metrics(gateway, 
     assert gateway.get("/metrics", AUTH).status == 404
 
 
-@pytest.mark.parametrize("data", [b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /metrics HTTP/1.1\nHost: x\n\n", b"\x16\x03\x01\0\0",
-                                  b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-                                  b"GET /" + b"a" * 100000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /metrics HTTP/1.1\r\n\r\n",
+        b"GET /metrics HTTP/1.1\nHost: x\n\n",
+        b"\x16\x03\x01\0\0",
+        b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /" + b"a" * 100000,
+    ],
+)
 def test_the_admin_port_passes_the_same_gates(gateway, data):
     with wire.connect(gateway.admin_port, timeout=8.0) as client:
         try:

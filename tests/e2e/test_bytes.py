@@ -1,4 +1,5 @@
 """Bodies pass byte for byte, however they are cut; what has to be put in or taken out is the only difference."""
+
 import json
 import random
 import time
@@ -7,14 +8,26 @@ import pytest
 
 from conftest import TENANT_KEY, chat
 from harness import wire
-from harness.provider import (CHAT_USAGE, DONE, LAST_CHUNK, STREAM_HEAD, USAGE_CHUNK, chat_body, chat_chunk, chat_events,
-                              chunk, response)
+from harness.provider import (
+    CHAT_USAGE,
+    DONE,
+    LAST_CHUNK,
+    STREAM_HEAD,
+    USAGE_CHUNK,
+    chat_body,
+    chat_chunk,
+    chat_events,
+    chunk,
+    response,
+)
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
-ODD = (b'{ "model" : "raw-1",\r\n\t"messages":[{"role":"user","content":"caf\xc3\xa9 \\u00e9 \\ud83d\\ude00 \\/ '
-       b'\xf0\x9f\x98\x80"}], "n":1, "x":[1.0, 1e2, -0, 0.1, 123456789012345678901234567890, 1E-400], "y":{"model":"inner"},'
-       b'"metadata":{"model":"x","stream":true} , "top_p" : 1.00 } \n')
+ODD = (
+    b'{ "model" : "raw-1",\r\n\t"messages":[{"role":"user","content":"caf\xc3\xa9 \\u00e9 \\ud83d\\ude00 \\/ '
+    b'\xf0\x9f\x98\x80"}], "n":1, "x":[1.0, 1e2, -0, 0.1, 123456789012345678901234567890, 1E-400], "y":{"model":"inner"},'
+    b'"metadata":{"model":"x","stream":true} , "top_p" : 1.00 } \n'
+)
 
 
 def test_a_body_reaches_the_provider_byte_for_byte(gateway, raw):
@@ -42,10 +55,12 @@ def test_a_provider_named_before_the_model_is_taken_off(gateway, raw):
 def test_an_answer_reaches_the_client_byte_for_byte(gateway, raw):
     body = b' {"a":1.0, "b":"\\u00e9\\/", "usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}, "z":1e400}\n\n'
     for framing in ("length", "chunked", "close"):
+
         def handler(connection, request, framing=framing):
             connection.send(response(body, framing=framing))
             if framing == "close":
                 connection.close()
+
         raw.handler = handler
         answer = gateway.post(CHAT, chat(), AUTH)
         assert answer.status == 200 and answer.body == body, framing
@@ -59,8 +74,9 @@ def cut_everywhere(data):
 
 
 def test_a_request_cut_at_every_byte_has_the_same_outcome(gateway, raw):
-    data = wire.request("POST", CHAT, AUTH, {"model": "raw-1", "messages": [{"role": "user", "content": "é😀"}]},
-                        chunked=True)
+    data = wire.request(
+        "POST", CHAT, AUTH, {"model": "raw-1", "messages": [{"role": "user", "content": "é😀"}]}, chunked=True
+    )
     with gateway.connect() as client:  # kept alive: one connection for all the cuts
         client.send(data)
         wanted = client.read_response()
@@ -83,8 +99,12 @@ def test_a_request_a_byte_at_a_time_has_the_same_outcome(gateway, raw):
     assert raw.requests[-1].json() == chat()
 
 
-STREAM = (b": hello\n\n" + b"".join(chat_events(("caf\u00e9".encode().decode(), "\U0001f600", "lo"), usage=False, done=False))
-          + b"event: x\r\nid: 1\r\ndata: {\"choices\":[]}\r\n\r\n" + DONE)
+STREAM = (
+    b": hello\n\n"
+    + b"".join(chat_events(("caf\u00e9".encode().decode(), "\U0001f600", "lo"), usage=False, done=False))
+    + b'event: x\r\nid: 1\r\ndata: {"choices":[]}\r\n\r\n'
+    + DONE
+)
 
 
 @pytest.mark.parametrize("cut", ["whole", "bytes", "chunk a byte", "random"])
@@ -97,7 +117,7 @@ def test_a_stream_reaches_the_client_byte_for_byte_however_it_is_cut(gateway, ra
         elif cut == "bytes":
             connection.send_each_byte(whole, pause=0.0001)
         elif cut == "chunk a byte":
-            connection.send(STREAM_HEAD + b"".join(chunk(STREAM[i:i + 1]) for i in range(len(STREAM))) + LAST_CHUNK)
+            connection.send(STREAM_HEAD + b"".join(chunk(STREAM[i : i + 1]) for i in range(len(STREAM))) + LAST_CHUNK)
         else:
             rest, dice = whole, random.Random(7)
             while rest:
@@ -105,6 +125,7 @@ def test_a_stream_reaches_the_client_byte_for_byte_however_it_is_cut(gateway, ra
                 connection.send(rest[:size])
                 rest = rest[size:]
                 time.sleep(0.0005)
+
     raw.handler = handler
     answer = gateway.post(CHAT, chat(stream=True, stream_options={"include_usage": True}), AUTH)
     assert answer.status == 200 and answer.body == STREAM
@@ -113,10 +134,18 @@ def test_a_stream_reaches_the_client_byte_for_byte_however_it_is_cut(gateway, ra
     assert record["ttft_ms"] is not None and record["first_visible_ms"] is not None
 
 
-@pytest.mark.parametrize("written,asked", [
-    (b"", False), (b',"stream_options":{}', False), (b',"stream_options":null', False),
-    (b',"stream_options":{"include_usage":false}', False), (b',"stream_options":{"include_usage":null}', False),
-    (b',"stream_options":{ "include_obfuscation" : false }', False), (b',"stream_options":{"include_usage":true}', True)])
+@pytest.mark.parametrize(
+    "written,asked",
+    [
+        (b"", False),
+        (b',"stream_options":{}', False),
+        (b',"stream_options":null', False),
+        (b',"stream_options":{"include_usage":false}', False),
+        (b',"stream_options":{"include_usage":null}', False),
+        (b',"stream_options":{ "include_obfuscation" : false }', False),
+        (b',"stream_options":{"include_usage":true}', True),
+    ],
+)
 def test_usage_is_asked_for_and_its_chunk_taken_out_when_the_client_did_not_ask(gateway, raw, written, asked):
     body = b'{"model":"raw-1", "messages":[ ],"stream":true' + written + b' , "top_p":1.0}'
     answer = gateway.post(CHAT, body, AUTH)
@@ -139,15 +168,21 @@ def test_usage_is_asked_for_and_its_chunk_taken_out_when_the_client_did_not_ask(
 
 @pytest.mark.parametrize("step", [1, 3, 50, 100000])
 def test_only_the_usage_chunk_is_taken_out_however_the_stream_is_cut(gateway, raw, step):
-    kept = [b": comment\n\n", *chat_events(usage=False, done=False)[:-1], chat_chunk({"content": "\u00e9"}, usage=None),
-            chat_chunk(finish="stop"), b'data: {"choices":[],"prompt_filter_results":[{"a":1}]}\n\n']
+    kept = [
+        b": comment\n\n",
+        *chat_events(usage=False, done=False)[:-1],
+        chat_chunk({"content": "\u00e9"}, usage=None),
+        chat_chunk(finish="stop"),
+        b'data: {"choices":[],"prompt_filter_results":[{"a":1}]}\n\n',
+    ]
     stream = b"".join(kept) + USAGE_CHUNK + DONE
 
     def handler(connection, request):
         connection.send(STREAM_HEAD)
         for i in range(0, len(stream), step):
-            connection.send(chunk(stream[i:i + step]))
+            connection.send(chunk(stream[i : i + step]))
         connection.send(LAST_CHUNK)
+
     raw.handler = handler
     answer = gateway.post(CHAT, chat(stream=True), AUTH)
     assert answer.body == b"".join(kept) + DONE
@@ -156,6 +191,7 @@ def test_only_the_usage_chunk_is_taken_out_however_the_stream_is_cut(gateway, ra
 
 def test_a_provider_may_forbid_the_injection(start, raw, mock):
     from conftest import configuration
+
     settings = configuration(mock.port, raw.port)
     settings["providers"]["raw"]["usage"] = "never"
     own = start(settings)
@@ -169,6 +205,7 @@ def test_a_provider_may_forbid_the_injection(start, raw, mock):
 def test_bytes_are_passed_on_as_they_come_not_at_the_end(gateway, raw):
     """Each event must reach the client before the next one is sent: nothing is held back."""
     import threading
+
     seen = threading.Event()
 
     def handler(connection, request):
@@ -178,6 +215,7 @@ def test_bytes_are_passed_on_as_they_come_not_at_the_end(gateway, raw):
             connection.send(chunk(event))
             assert seen.wait(5)
         connection.send(LAST_CHUNK)
+
     raw.handler = handler
     for options in ({"stream_options": {"include_usage": True}}, {}):  # raw relay, and with events taken out
         with gateway.connect() as client:
@@ -193,7 +231,7 @@ def test_bytes_are_passed_on_as_they_come_not_at_the_end(gateway, raw):
 
 
 def test_a_large_body_and_a_large_answer_pass_whole(gateway, raw):
-    text = "".join(random.Random(3).choices("abc é\u4e00\U0001f600\"\\\n", k=150000))
+    text = "".join(random.Random(3).choices('abc é\u4e00\U0001f600"\\\n', k=150000))
     body = json.dumps(chat(messages=[{"role": "user", "content": text}]), ensure_ascii=False).encode()
     big = json.dumps(chat_body(text * 8)).encode()
     raw.handler = lambda c, r: c.send(response(big))
@@ -207,6 +245,7 @@ def test_pipelined_requests_are_answered_in_order_and_one_by_one(gateway, raw):
     def handler(connection, request):
         time.sleep(0.02 if request.json()["model"].endswith("0") else 0)
         connection.send(response(chat_body(request.json()["model"])))
+
     raw.handler = handler
     with gateway.connect() as client:
         client.send(b"".join(wire.request("POST", CHAT, AUTH, chat(f"raw-{i}")) for i in range(8)))
@@ -220,8 +259,10 @@ def test_pipelined_requests_are_answered_in_order_and_one_by_one(gateway, raw):
 def test_nothing_is_answered_after_connection_close(gateway, raw):
     before = len(raw.requests)
     with gateway.connect() as client:
-        client.send(wire.request("POST", CHAT, {**AUTH, "Connection": "close"}, chat())
-                    + wire.request("POST", CHAT, AUTH, chat("raw-never")))
+        client.send(
+            wire.request("POST", CHAT, {**AUTH, "Connection": "close"}, chat())
+            + wire.request("POST", CHAT, AUTH, chat("raw-never"))
+        )
         answer = client.read_response()
         assert answer.status == 200 and answer.get("connection").lower() == "close"
         assert client.read_to_end() == b""
@@ -248,8 +289,10 @@ def test_expect_100_continue_is_honoured_and_not_passed_on(gateway, raw):
     assert raw.requests[-1].body == body and not raw.requests[-1].all("expect")
 
 
-@pytest.mark.parametrize("fields,target,status", [({"x-api-key": "nobody"}, CHAT, 401), (AUTH, "/v1/nothing", 404),
-                                                  ({**AUTH, "Content-Encoding": "br"}, CHAT, 415)])
+@pytest.mark.parametrize(
+    "fields,target,status",
+    [({"x-api-key": "nobody"}, CHAT, 401), (AUTH, "/v1/nothing", 404), ({**AUTH, "Content-Encoding": "br"}, CHAT, 415)],
+)
 def test_a_refusal_comes_instead_of_100_continue(gateway, raw, fields, target, status):
     before = raw.bytes_received
     interim = []

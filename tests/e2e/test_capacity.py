@@ -1,14 +1,12 @@
 """Ceilings: connections, a provider's slots and its line, buffers; and thousands of requests that leave nothing behind."""
-import json
+
 import socket
 import threading
 import time
 
-import pytest
-
 from conftest import TENANT_KEY, chat, configuration
 from harness import wire
-from harness.gateway import SANITIZED, wait_until
+from harness.gateway import MEMORY, wait_until
 from harness.provider import STREAM_HEAD, LAST_CHUNK, chat_body, chat_events, chunk, response
 from test_clients import in_flight
 
@@ -20,6 +18,7 @@ def gated(gate):
     def handler(connection, request):
         gate.wait(10)
         connection.send(response(chat_body()))
+
     return handler
 
 
@@ -32,6 +31,7 @@ def narrow(start, mock, raw, queue, slots=1):
 def ask(gateway, results, **fields):
     def run():
         results.append(gateway.post(CHAT, chat(), {**AUTH, **fields}, timeout=15))
+
     thread = threading.Thread(target=run)
     thread.start()
     return thread
@@ -107,6 +107,7 @@ def test_many_share_few_connections_and_all_are_served(start, mock, raw):
         with lock:
             busy[0] -= 1
         connection.send(response(chat_body()))
+
     raw.handler = handler
     results = []
     threads = [ask(gateway, results) for _ in range(60)]
@@ -200,8 +201,13 @@ def test_a_provider_that_takes_no_connection_times_out(start, mock):
 
 def test_a_name_that_does_not_resolve_is_a_502_and_holds_up_nobody(start, mock, raw):
     settings = configuration(mock.port, raw.port)
-    settings["providers"]["lost"] = {"dialect": "openai", "base_url": "http://nobody.invalid/v1", "api_key": "sk-x",
-                                     "models": ["lost-*"], "timeouts": {"connect": "8s"}}
+    settings["providers"]["lost"] = {
+        "dialect": "openai",
+        "base_url": "http://nobody.invalid/v1",
+        "api_key": "sk-x",
+        "models": ["lost-*"],
+        "timeouts": {"connect": "8s"},
+    }
     gateway = start(settings)
     results = []
     thread = threading.Thread(target=lambda: results.append(gateway.post(CHAT, chat("lost-1"), AUTH, timeout=20)))
@@ -218,8 +224,11 @@ def test_a_name_that_does_not_resolve_is_a_502_and_holds_up_nobody(start, mock, 
 
 def test_thousands_of_requests_leave_neither_memory_nor_descriptors_behind(own, raw):
     gateway = own()
-    raw.handler = lambda c, r: c.send(STREAM_HEAD + b"".join(chunk(e) for e in chat_events()) + LAST_CHUNK
-                                      if r.json().get("stream") else response(chat_body()))
+    raw.handler = lambda c, r: c.send(
+        STREAM_HEAD + b"".join(chunk(e) for e in chat_events()) + LAST_CHUNK
+        if r.json().get("stream")
+        else response(chat_body())
+    )
     plain = wire.request("POST", CHAT, AUTH, chat(messages=[{"role": "user", "content": "m" * 5000}]))
     stream = wire.request("POST", CHAT, AUTH, chat(stream=True))
 
@@ -235,11 +244,12 @@ def test_thousands_of_requests_leave_neither_memory_nor_descriptors_behind(own, 
             thread.start()
         for thread in threads:
             thread.join(60)
+
     round_of_four(300)
     resident, files = gateway.resident_bytes(), gateway.open_files()
     round_of_four(700)
     grown = gateway.resident_bytes() - resident
-    assert grown < (2 << 20) * (8 if SANITIZED else 1), f"{grown >> 10} KiB more after 2800 requests"
+    assert grown < (2 << 20) * MEMORY, f"{grown >> 10} KiB more after 2800 requests"
     assert gateway.open_files() <= files + 8
     wait_until(lambda: in_flight(gateway) == 0, 5, "weir_in_flight 0")
     wait_until(lambda: len(gateway.records()) == 4000, 5, "a record for each request")

@@ -1,4 +1,5 @@
 """The commands: check, key, mock, usage errors, starting and stopping."""
+
 import hashlib
 import json
 import re
@@ -12,7 +13,7 @@ import pytest
 from conftest import TENANT_KEY, chat, configuration
 from harness import wire
 from harness.gateway import BINARY, Process, wait_until
-from harness.provider import STREAM_HEAD, chat_chunk, chat_events, chunk, LAST_CHUNK
+from harness.provider import LAST_CHUNK, STREAM_HEAD, chat_events, chunk
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
@@ -20,8 +21,16 @@ CHAT = "/v1/chat/completions"
 
 def weir(*arguments, given="", cwd=None, env=None):
     import os
-    done = subprocess.run([BINARY, *map(str, arguments)], input=given, capture_output=True, text=True, timeout=20, cwd=cwd,
-                          env={**os.environ, **(env or {})})
+
+    done = subprocess.run(
+        [BINARY, *map(str, arguments)],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+    )
     assert "Sanitizer" not in done.stderr, done.stderr
     return done
 
@@ -46,23 +55,26 @@ def test_a_good_configuration_checks(tmp_path):
     assert f"{path}: ok" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("text,line,words", [
-    ("providers:\n  a: {dialect: openai, base_url: https://x/v1, api_key: k, modles: [a]}\n", 2, "models"),
-    ("listne: []\n", 1, "listen"),
-    ("http:\n  header_time: 10x\n", 2, ""),
-    ("http:\n  body_bytes: -1\n", 2, ""),
-    ("http:\n  headers: 18446744073709551617\n", 2, ""),
-    ("a: 'b\n", 2, "quoted"),
-    ("http:\n\tkeepalive: 1s\n", 2, ""),
-    ("workers: 1\nworkers: 2\n", 2, ""),
-    ("admin:\n  token: ${NOT_SET_ANYWHERE}\n", 2, "NOT_SET_ANYWHERE"),
-    ("models:\n  fast:\n    targets:\n      - {provider: nobody, model: x}\n", 4, "nobody"),
-    ("tenants:\n  t:\n    keys: ['sha256:12']\n", 3, ""),
-    ("providers:\n  v1: {dialect: openai, base_url: https://x/v1, api_key: k}\n", 2, "v1"),
-    ("providers:\n  a: {dialect: klingon, base_url: https://x/v1, api_key: k}\n", 2, ""),
-    ("listen:\n  - address: 0.0.0.0:80\n", 2, ""),
-    ("log: {level: loud}\n", 1, ""),
-])
+@pytest.mark.parametrize(
+    "text,line,words",
+    [
+        ("providers:\n  a: {dialect: openai, base_url: https://x/v1, api_key: k, modles: [a]}\n", 2, "models"),
+        ("listne: []\n", 1, "listen"),
+        ("http:\n  header_time: 10x\n", 2, ""),
+        ("http:\n  body_bytes: -1\n", 2, ""),
+        ("http:\n  headers: 18446744073709551617\n", 2, ""),
+        ("a: 'b\n", 2, "quoted"),
+        ("http:\n\tkeepalive: 1s\n", 2, ""),
+        ("workers: 1\nworkers: 2\n", 2, ""),
+        ("admin:\n  token: ${NOT_SET_ANYWHERE}\n", 2, "NOT_SET_ANYWHERE"),
+        ("models:\n  fast:\n    targets:\n      - {provider: nobody, model: x}\n", 4, "nobody"),
+        ("tenants:\n  t:\n    keys: ['sha256:12']\n", 3, ""),
+        ("providers:\n  v1: {dialect: openai, base_url: https://x/v1, api_key: k}\n", 2, "v1"),
+        ("providers:\n  a: {dialect: klingon, base_url: https://x/v1, api_key: k}\n", 2, ""),
+        ("listen:\n  - address: 0.0.0.0:80\n", 2, ""),
+        ("log: {level: loud}\n", 1, ""),
+    ],
+)
 def test_each_mistake_is_told_with_its_place(tmp_path, text, line, words):
     done, path = check(tmp_path, text)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -83,8 +95,19 @@ def test_a_missing_file_is_told(tmp_path):
     assert done.returncode == 1 and "nothing.yaml" in done.stderr
 
 
-@pytest.mark.parametrize("data", [b"\0\0\0", b"\xff\xfe\x00a", b"[" * 5000, b"a: &x [*x]\n", b"{" * 100 + b"}" * 100,
-                                  b"a: !!python/object:os.system x\n", b"\xef\xbb\xbfworkers: x\n", b"a" * 200000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0\0\0",
+        b"\xff\xfe\x00a",
+        b"[" * 5000,
+        b"a: &x [*x]\n",
+        b"{" * 100 + b"}" * 100,
+        b"a: !!python/object:os.system x\n",
+        b"\xef\xbb\xbfworkers: x\n",
+        b"a" * 200000,
+    ],
+)
 def test_rubbish_is_refused_quickly(tmp_path, data):
     path = tmp_path / "weir.yaml"
     path.write_bytes(data)
@@ -120,8 +143,19 @@ def test_hash_of_nothing_fails():
     assert weir("key", "hash", given="").returncode in (1, 2)
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--nonsense"], ["check", "-c"], ["key"], ["key", "burn"],
-                                       ["mock", "--listen"], ["mock", "--listen", "nowhere"], []])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["serve", "--nonsense"],
+        ["check", "-c"],
+        ["key"],
+        ["key", "burn"],
+        ["mock", "--listen"],
+        ["mock", "--listen", "nowhere"],
+        [],
+    ],
+)
 def test_bad_usage_is_exit_2_with_a_hint(arguments):
     done = weir(*arguments)
     assert done.returncode in ((2,) if arguments != ["mock", "--listen", "nowhere"] else (1, 2)), done.stderr
@@ -149,8 +183,15 @@ def test_version():
 
 def test_a_port_in_use_names_the_key_to_change(tmp_path, raw):
     path = tmp_path / "weir.yaml"
-    path.write_text(json.dumps({"listen": [{"address": f"127.0.0.1:{raw.port}"}],
-                                "admin": {"address": f"127.0.0.1:{wire.free_port()}"}, "store": {"enabled": False}}))
+    path.write_text(
+        json.dumps(
+            {
+                "listen": [{"address": f"127.0.0.1:{raw.port}"}],
+                "admin": {"address": f"127.0.0.1:{wire.free_port()}"},
+                "store": {"enabled": False},
+            }
+        )
+    )
     done = weir("serve", "-c", path)
     assert done.returncode == 1 and str(raw.port) in done.stderr and "listen" in done.stderr, done.stderr
 
@@ -170,6 +211,7 @@ def test_sigterm_lets_a_stream_finish_takes_no_new_work_and_ends_in_order(own, r
         connection.send(STREAM_HEAD + chunk(chat_events()[0]) + chunk(chat_events()[1]))
         release.wait(5)
         connection.send(b"".join(chunk(e) for e in chat_events(usage=False)[2:]) + LAST_CHUNK)
+
     raw.handler = handler
     with gateway.connect() as client:
         client.send(wire.request("POST", CHAT, AUTH, chat(stream=True)))
@@ -233,21 +275,37 @@ def test_a_second_signal_stops_at_once_in_order(own, raw, second):
 def test_a_log_that_nobody_reads_does_not_hold_up_traffic(tmp_path, mock, raw):
     """Standard output is a full pipe: requests go on."""
     import os
+
     port, admin = wire.free_port(), wire.free_port()
     path = tmp_path / "weir.yaml"
-    path.write_text(json.dumps(configuration(mock.port, raw.port, listen=[{"address": f"127.0.0.1:{port}"}],
-                                             admin={"address": f"127.0.0.1:{admin}"}, store={"enabled": False})))
+    path.write_text(
+        json.dumps(
+            configuration(
+                mock.port,
+                raw.port,
+                listen=[{"address": f"127.0.0.1:{port}"}],
+                admin={"address": f"127.0.0.1:{admin}"},
+                store={"enabled": False},
+            )
+        )
+    )
     reading, writing = os.pipe()
-    process = subprocess.Popen([BINARY, "serve", "-c", path], stdin=subprocess.DEVNULL, stdout=writing,
-                               stderr=(tmp_path / "stderr.log").open("wb"))
+    process = subprocess.Popen(
+        [BINARY, "serve", "-c", path],
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=(tmp_path / "stderr.log").open("wb"),
+    )
     os.close(writing)
     try:
+
         def up():
             try:
                 wire.connect(port, 1.0).close()
                 return True
             except OSError:
                 return False
+
         wait_until(up, 20, "the port")
         with wire.connect(port) as client:
             for _ in range(300):  # a record is over 1 KiB: far more than a pipe holds
@@ -267,10 +325,20 @@ def test_the_mock_speaks_every_dialect_by_itself(mock):
     with wire.connect(mock.port) as client:
         client.send(wire.request("POST", CHAT, {"x-mock-tokens": "3"}, chat("gpt-4o", stream=True)))
         assert wire.events(client.read_response().body)[-1] == b"[DONE]"
-        client.send(wire.request("POST", "/v1/messages", {}, {"model": "claude-x", "max_tokens": 9,
-                                                              "messages": [{"role": "user", "content": "x"}]}))
+        client.send(
+            wire.request(
+                "POST",
+                "/v1/messages",
+                {},
+                {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]},
+            )
+        )
         assert client.read_response().json()["type"] == "message"
-        client.send(wire.request("POST", "/v1beta/models/gemini-x:generateContent", {}, {"contents": [{"parts": [{"text": "x"}]}]}))
+        client.send(
+            wire.request(
+                "POST", "/v1beta/models/gemini-x:generateContent", {}, {"contents": [{"parts": [{"text": "x"}]}]}
+            )
+        )
         assert client.read_response().json()["candidates"]
         client.send(wire.request("POST", CHAT, {"x-mock-error": "429", "x-mock-retry-after": "3"}, chat("gpt-4o")))
         answer = client.read_response()
@@ -280,18 +348,21 @@ def test_the_mock_speaks_every_dialect_by_itself(mock):
 def test_demo_serves_and_prints_its_key(tmp_path):
     demo = Process(["serve", "--demo"], tmp_path)
     try:
+
         def ready():
             text = demo.said() + demo.stdout_path.read_text()
             key, port = re.search(r"sk-weir-[A-Za-z0-9_-]+", text), re.search(r"127\.0\.0\.1:(\d+)", text)
             return (key[0], int(port[1])) if key and port else None
+
         found = wait_until(ready, 20, "the demo's key")
         demo.wait_for_port(8080) if found[1] not in (8080,) else None
         with wire.connect(8080) as client:
             client.send(wire.request("GET", "/v1/models", {"Authorization": f"Bearer {found[0]}"}))
             models = client.read_response()
             assert models.status == 200 and models.json()["data"]
-            client.send(wire.request("POST", CHAT, {"Authorization": f"Bearer {found[0]}"},
-                                     chat("gpt-4o-mini", stream=True)))
+            client.send(
+                wire.request("POST", CHAT, {"Authorization": f"Bearer {found[0]}"}, chat("gpt-4o-mini", stream=True))
+            )
             assert client.read_response().body.endswith(b"data: [DONE]\n\n")
     finally:
         assert demo.stop() == 0, demo.said()

@@ -1,4 +1,5 @@
 """Clients that leave, drip, or never read: what they cost the provider, the gateway's memory, and everybody else."""
+
 import contextlib
 import threading
 import time
@@ -7,7 +8,7 @@ import pytest
 
 from conftest import TENANT_KEY, chat
 from harness import wire
-from harness.gateway import SANITIZED, wait_until
+from harness.gateway import MEMORY, SANITIZED, wait_until
 from harness.provider import STREAM_HEAD, chat_chunk, chat_events, chunk, response, chat_body
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
@@ -80,6 +81,7 @@ def test_half_an_end_may_be_allowed(own, raw, trace):
     def handler(connection, request):
         time.sleep(0.2)
         connection.send(response(chat_body()))
+
     raw.handler = handler
     with gateway.connect() as client:
         client.send(wire.request("POST", CHAT, {**AUTH, **fields}, chat()))
@@ -107,7 +109,7 @@ def test_many_leave_at_random_moments_and_nothing_is_left_behind(gateway, raw):
     for i in range(300):
         client = gateway.connect()
         if i % 3 == 0:
-            client.send(data[:(i * 7) % len(data)])
+            client.send(data[: (i * 7) % len(data)])
         else:
             client.send(data)
             if i % 3 == 1:
@@ -195,6 +197,7 @@ def endless(total, size=16384):
         except OSError:
             pass
         handler.done.set()
+
     handler.taken, handler.done = 0, threading.Event()
     return handler
 
@@ -203,7 +206,9 @@ def test_a_client_that_never_reads_holds_the_provider_back(gateway, raw, trace):
     trace_id, fields = trace
     raw.handler = handler = endless(64 << 20)
     with gateway.connect(receive_buffer=4096) as client:
-        client.send(wire.request("POST", CHAT, {**AUTH, **fields}, chat(stream=True, stream_options={"include_usage": True})))
+        client.send(
+            wire.request("POST", CHAT, {**AUTH, **fields}, chat(stream=True, stream_options={"include_usage": True}))
+        )
         wait_until(lambda: handler.taken > 100000, 5, "the stream's begin")
         resident = gateway.resident_bytes()
         time.sleep(0.7)
@@ -211,7 +216,7 @@ def test_a_client_that_never_reads_holds_the_provider_back(gateway, raw, trace):
         time.sleep(0.5)
         assert handler.taken == first, "the provider is still being read"
         assert first < 16 << 20, f"{first} bytes went into a client that does not read"
-        assert gateway.resident_bytes() - resident < (4 << 20) * (6 if SANITIZED else 1)
+        assert gateway.resident_bytes() - resident < (4 << 20) * MEMORY
         client.reset()
     assert handler.done.wait(5)
     record = gateway.record(trace_id)
@@ -222,7 +227,9 @@ def test_a_slow_reader_gets_everything_and_its_slowness_is_told(gateway, raw, tr
     trace_id, fields = trace
     raw.handler = endless(6 << 20)
     with gateway.connect(receive_buffer=65536, timeout=20.0) as client:
-        client.send(wire.request("POST", CHAT, {**AUTH, **fields}, chat(stream=True, stream_options={"include_usage": True})))
+        client.send(
+            wire.request("POST", CHAT, {**AUTH, **fields}, chat(stream=True, stream_options={"include_usage": True}))
+        )
         answer = client.read_head()
         time.sleep(0.6)
         with contextlib.suppress(wire.Closed):
@@ -245,7 +252,7 @@ def test_many_clients_that_do_not_read_stay_within_memory(own, raw):
         clients.append(client)
     time.sleep(1.5)
     grown = gateway.resident_bytes() - base
-    assert grown < count * (1 << 20) * (4 if SANITIZED else 1), f"{grown >> 20} MiB for {count} clients"
+    assert grown < count * (1 << 20) * MEMORY, f"{grown >> 20} MiB for {count} clients"
     assert gateway.get("/healthz").status == 200
     for client in clients:
         client.reset()
@@ -260,6 +267,7 @@ def test_others_are_served_while_some_are_slow(gateway, raw):
             slow(connection, request)
         else:
             connection.send(response(chat_body()))
+
     raw.handler = handler
     stuck = []
     for _ in range(10):

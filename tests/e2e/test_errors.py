@@ -1,4 +1,5 @@
 """Errors: the closed list, each in the caller's dialect, and what a provider's errors become."""
+
 import json
 
 import pytest
@@ -59,11 +60,24 @@ def check_body(answer, dialect, status, error):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("body,error", [
-    (b"", "bad_json"), (b"{", "bad_json"), (b"[]", "bad_json"), (b"null", "bad_json"), (b'"x"', "bad_json"),
-    (b"{}{}", "bad_json"), (b"{'a':1}", "bad_json"), (b'{"a":1,}', "bad_json"), (b'{"a":01}', "bad_json"),
-    (b'{"a":"\xff"}', "bad_json"), (b'{"a":"\n"}', "bad_json"), (b"\xef\xbb\xbf{}", "bad_json"),
-    (b'{"a":' + b"[" * 300 + b"]" * 300 + b"}", "bad_json")])
+@pytest.mark.parametrize(
+    "body,error",
+    [
+        (b"", "bad_json"),
+        (b"{", "bad_json"),
+        (b"[]", "bad_json"),
+        (b"null", "bad_json"),
+        (b'"x"', "bad_json"),
+        (b"{}{}", "bad_json"),
+        (b"{'a':1}", "bad_json"),
+        (b'{"a":1,}', "bad_json"),
+        (b'{"a":01}', "bad_json"),
+        (b'{"a":"\xff"}', "bad_json"),
+        (b'{"a":"\n"}', "bad_json"),
+        (b"\xef\xbb\xbf{}", "bad_json"),
+        (b'{"a":' + b"[" * 300 + b"]" * 300 + b"}", "bad_json"),
+    ],
+)
 def test_a_body_that_is_not_one_object_is_refused(gateway, raw, dialect, body, error):
     before = raw.bytes_received
     answer = gateway.post(DIALECTS[dialect][0], body, AUTH)
@@ -71,10 +85,15 @@ def test_a_body_that_is_not_one_object_is_refused(gateway, raw, dialect, body, e
     assert raw.bytes_received == before
 
 
-@pytest.mark.parametrize("body", [
-    b'{"model":"raw-1","model":"raw-2","messages":[]}', b'{"model":"raw-1","mod\\u0065l":"raw-2","messages":[]}',
-    b'{"model":"raw-1","stream":true,"stream":false,"messages":[]}',
-    b'{"model":"raw-1","max_tokens":1,"max_tokens":2,"messages":[]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"raw-1","model":"raw-2","messages":[]}',
+        b'{"model":"raw-1","mod\\u0065l":"raw-2","messages":[]}',
+        b'{"model":"raw-1","stream":true,"stream":false,"messages":[]}',
+        b'{"model":"raw-1","max_tokens":1,"max_tokens":2,"messages":[]}',
+    ],
+)
 def test_a_deciding_member_twice_is_refused(gateway, raw, body):
     before = raw.bytes_received
     check_body(gateway.post(CHAT, body, AUTH), "openai", 400, "bad_json")
@@ -126,6 +145,7 @@ def test_an_unknown_model_reads_as_the_dialect_says(gateway, dialect):
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_dead_provider_is_a_502_at_once(start, raw, mock, dialect):
     from conftest import configuration
+
     settings = configuration(mock.port, wire.free_port())
     own = start(settings)
     path, body = DIALECTS[dialect]
@@ -145,9 +165,19 @@ def test_a_provider_that_refuses_weirs_credentials_is_not_relayed(gateway, raw, 
     assert b"bad key" not in answer.body
 
 
-@pytest.mark.parametrize("status,error", [(429, "rate_limited"), (503, "overloaded"), (529, "overloaded"),
-                                          (500, "provider_error"), (502, "provider_error"), (400, "provider_rejected"),
-                                          (404, "provider_rejected"), (422, "provider_rejected")])
+@pytest.mark.parametrize(
+    "status,error",
+    [
+        (429, "rate_limited"),
+        (503, "overloaded"),
+        (529, "overloaded"),
+        (500, "provider_error"),
+        (502, "provider_error"),
+        (400, "provider_rejected"),
+        (404, "provider_rejected"),
+        (422, "provider_rejected"),
+    ],
+)
 def test_a_providers_other_errors_are_relayed_as_they_are(gateway, raw, status, error):
     body = b'{ "error" : {"message":"as it is", "n":1.0e5}}\n'
     raw.handler = lambda c, r: c.send(response(body, status, fields=[("retry-after", "7"), ("x-request-id", "req_e")]))
@@ -162,7 +192,10 @@ def test_a_providers_other_errors_are_relayed_as_they_are(gateway, raw, status, 
 @pytest.mark.parametrize("cut", [0, 1, 7, 20])
 def test_an_echo_of_the_providers_key_is_blanked_however_it_is_cut(gateway, raw, framing, cut):
     import time
-    body = json.dumps({"error": {"message": f"Incorrect API key provided: {PROVIDER_KEY}. Again {PROVIDER_KEY}!"}}).encode()
+
+    body = json.dumps(
+        {"error": {"message": f"Incorrect API key provided: {PROVIDER_KEY}. Again {PROVIDER_KEY}!"}}
+    ).encode()
     whole = response(body, 400, framing=framing)
 
     def handler(connection, request):
@@ -172,12 +205,13 @@ def test_an_echo_of_the_providers_key_is_blanked_however_it_is_cut(gateway, raw,
         connection.send(whole[at:])
         if framing == "close":
             connection.close()
+
     raw.handler = handler if cut else lambda c, r: (c.send(whole), framing == "close" and c.close())
     answer = gateway.post(CHAT, chat(), AUTH)
     assert answer.status == 400
     assert PROVIDER_KEY.encode() not in answer.body
     for i in range(len(PROVIDER_KEY) - 12):
-        assert PROVIDER_KEY[i:i + 12].encode() not in answer.body
+        assert PROVIDER_KEY[i : i + 12].encode() not in answer.body
     assert b"Incorrect API key provided" in answer.body and b"Again" in answer.body
 
 

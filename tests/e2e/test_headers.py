@@ -1,4 +1,5 @@
 """Headers in both directions: what weir adds, what it takes away, and what it must pass untouched."""
+
 import json
 import re
 
@@ -35,8 +36,14 @@ def test_server_timing_tells_every_phase_and_the_trace(gateway, raw):
 
 def test_trailers_tell_the_rest_when_the_client_asked(gateway, raw):
     with gateway.connect() as client:
-        client.send(wire.request("POST", CHAT, {"Authorization": f"Bearer {TENANT_KEY}", "TE": "trailers",
-                                                "Connection": "TE"}, chat(stream=True)))
+        client.send(
+            wire.request(
+                "POST",
+                CHAT,
+                {"Authorization": f"Bearer {TENANT_KEY}", "TE": "trailers", "Connection": "TE"},
+                chat(stream=True),
+            )
+        )
         answer = client.read_response()
     trailers = dict(answer.trailers)
     assert "generate;dur=" in trailers.get("server-timing", ""), answer.trailers
@@ -55,9 +62,18 @@ def test_a_trace_goes_on_but_is_not_passed_to_providers_that_are_not_trusted(gat
     assert record["parent_id"] == fields["traceparent"].split("-")[2]
 
 
-@pytest.mark.parametrize("value", [
-    "x", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "00-" + "1" * 32 + "-" + "0" * 16 + "-01", "00-" + "1" * 31,
-    "ff-" + "1" * 32 + "-" + "1" * 16 + "-01", "00-" + "G" * 32 + "-" + "1" * 16 + "-01", "0" * 10000])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x",
+        "00-" + "0" * 32 + "-" + "1" * 16 + "-01",
+        "00-" + "1" * 32 + "-" + "0" * 16 + "-01",
+        "00-" + "1" * 31,
+        "ff-" + "1" * 32 + "-" + "1" * 16 + "-01",
+        "00-" + "G" * 32 + "-" + "1" * 16 + "-01",
+        "0" * 10000,
+    ],
+)
 def test_a_malformed_traceparent_starts_a_new_trace(gateway, raw, value):
     answer = send(gateway, {"traceparent": value})
     assert re.fullmatch("[0-9a-f]{32}", answer.get("x-weir-trace-id"))
@@ -67,6 +83,7 @@ def test_a_malformed_traceparent_starts_a_new_trace(gateway, raw, value):
 
 def test_a_trusted_provider_gets_the_trace_with_a_new_parent(start, raw, mock, trace):
     from conftest import configuration
+
     settings = configuration(mock.port, raw.port)
     settings["providers"]["raw"]["trusted"] = True
     own = start(settings)
@@ -79,9 +96,17 @@ def test_a_trusted_provider_gets_the_trace_with_a_new_parent(start, raw, mock, t
 
 
 def test_weirs_own_request_headers_reach_the_record_and_not_the_provider(gateway, raw):
-    answer = send(gateway, {"x-weir-tag-feature": "ask", "X-Weir-Tag-Team": "blue", "x-weir-session": "s-1",
-                            "x-weir-workload": "nightly", "x-weir-release": "web-418",
-                            "x-weir-timing": "retrieval;dur=120, rerank;dur=35"})
+    answer = send(
+        gateway,
+        {
+            "x-weir-tag-feature": "ask",
+            "X-Weir-Tag-Team": "blue",
+            "x-weir-session": "s-1",
+            "x-weir-workload": "nightly",
+            "x-weir-release": "web-418",
+            "x-weir-timing": "retrieval;dur=120, rerank;dur=35",
+        },
+    )
     assert b"x-weir" not in raw.requests[-1].head.lower()
     record = gateway.record(answer)
     assert record["tags"].items() >= {"feature": "ask", "team": "blue"}.items()
@@ -89,14 +114,17 @@ def test_weirs_own_request_headers_reach_the_record_and_not_the_provider(gateway
     assert record["workload"] in ("nightly", "_other", None)
 
 
-@pytest.mark.parametrize("fields", [
-    [(f"x-weir-tag-t{i}", "v") for i in range(17)],
-    [("x-weir-tag-a", "v" * 257)],
-    [("x-weir-tag-", "v")],
-    [("x-weir-timing", "retrieval")],
-    [("x-weir-timing", "retrieval;dur=x")],
-    [("x-weir-timing", ";dur=1")],
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(f"x-weir-tag-t{i}", "v") for i in range(17)],
+        [("x-weir-tag-a", "v" * 257)],
+        [("x-weir-tag-", "v")],
+        [("x-weir-timing", "retrieval")],
+        [("x-weir-timing", "retrieval;dur=x")],
+        [("x-weir-timing", ";dur=1")],
+    ],
+)
 def test_a_malformed_header_of_weirs_own_is_refused(gateway, raw, fields, key):
     before = raw.bytes_received
     answer = gateway.post(CHAT, chat(), list(key.items()) + fields)
@@ -112,19 +140,48 @@ def test_a_tag_cannot_forge_a_log_line(gateway, raw, key):
 
 
 def test_hop_by_hop_and_nominated_fields_stay_on_their_side(gateway, raw):
-    send(gateway, {"Connection": "x-foo, keep-alive", "X-Foo": "1", "Keep-Alive": "timeout=5", "Proxy-Connection": "close",
-                   "Proxy-Authorization": "Basic x", "TE": "trailers", "Trailer": "X", "X-Bar": "2",
-                   "Expect": "100-continue"})
+    send(
+        gateway,
+        {
+            "Connection": "x-foo, keep-alive",
+            "X-Foo": "1",
+            "Keep-Alive": "timeout=5",
+            "Proxy-Connection": "close",
+            "Proxy-Authorization": "Basic x",
+            "TE": "trailers",
+            "Trailer": "X",
+            "X-Bar": "2",
+            "Expect": "100-continue",
+        },
+    )
     sent = raw.requests[-1]
-    for name in ("x-foo", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer", "expect", "upgrade",
-                 "transfer-encoding"):
+    for name in (
+        "x-foo",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "expect",
+        "upgrade",
+        "transfer-encoding",
+    ):
         assert not sent.all(name), name
     assert sent.get("x-bar") == "2"
 
 
 def test_the_provider_gets_one_credential_its_own_host_and_no_compression(gateway, raw):
-    send(gateway, {"Accept-Encoding": "gzip, br", "Cookie": "session=1", "X-Forwarded-For": "1.2.3.4",
-                   "OpenAI-Organization": "org_1", "User-Agent": "test/1", "OpenAI-Beta": "x=1"})
+    send(
+        gateway,
+        {
+            "Accept-Encoding": "gzip, br",
+            "Cookie": "session=1",
+            "X-Forwarded-For": "1.2.3.4",
+            "OpenAI-Organization": "org_1",
+            "User-Agent": "test/1",
+            "OpenAI-Beta": "x=1",
+        },
+    )
     sent = raw.requests[-1]
     assert sent.all("host") == [f"127.0.0.1:{raw.port}"]
     assert sent.all("authorization") == [f"Bearer {PROVIDER_KEY}"]
@@ -136,6 +193,7 @@ def test_the_provider_gets_one_credential_its_own_host_and_no_compression(gatewa
 
 def test_configured_headers_are_put_in_and_win(start, raw, mock):
     from conftest import configuration
+
     settings = configuration(mock.port, raw.port)
     settings["providers"]["raw"]["headers"] = {"OpenAI-Project": "proj_1"}
     own = start(settings)
@@ -143,11 +201,18 @@ def test_configured_headers_are_put_in_and_win(start, raw, mock):
     assert raw.requests[-1].all("openai-project") == ["proj_1"]
 
 
-@pytest.mark.parametrize("auth,field,value", [
-    ("bearer", "authorization", f"Bearer {PROVIDER_KEY}"), ("x-api-key", "x-api-key", PROVIDER_KEY),
-    ("api-key", "api-key", PROVIDER_KEY), ("x-goog-api-key", "x-goog-api-key", PROVIDER_KEY)])
+@pytest.mark.parametrize(
+    "auth,field,value",
+    [
+        ("bearer", "authorization", f"Bearer {PROVIDER_KEY}"),
+        ("x-api-key", "x-api-key", PROVIDER_KEY),
+        ("api-key", "api-key", PROVIDER_KEY),
+        ("x-goog-api-key", "x-goog-api-key", PROVIDER_KEY),
+    ],
+)
 def test_the_provider_gets_its_key_in_the_header_its_auth_says(start, raw, mock, auth, field, value):
     from conftest import configuration
+
     settings = configuration(mock.port, raw.port)
     settings["providers"]["raw"]["auth"] = auth
     send(start(settings), {})
@@ -157,11 +222,27 @@ def test_the_provider_gets_its_key_in_the_header_its_auth_says(start, raw, mock,
 
 
 def noisy(connection, request):
-    connection.send(response(chat_body(), fields=[
-        ("x-request-id", "req_77"), ("request-id", "req_78"), ("x-ratelimit-remaining-requests", "12"),
-        ("x-ratelimit-limit-tokens", "9000"), ("openai-organization", "org-secret"), ("openai-processing-ms", "123"),
-        ("Set-Cookie", "a=b"), ("alt-svc", "h3=x"), ("Connection", "x-gone"), ("x-gone", "1"), ("Keep-Alive", "timeout=1"),
-        ("anthropic-organization-id", "org-2"), ("x-kept", "yes"), ("openai-version", "2020-10-01")]))
+    connection.send(
+        response(
+            chat_body(),
+            fields=[
+                ("x-request-id", "req_77"),
+                ("request-id", "req_78"),
+                ("x-ratelimit-remaining-requests", "12"),
+                ("x-ratelimit-limit-tokens", "9000"),
+                ("openai-organization", "org-secret"),
+                ("openai-processing-ms", "123"),
+                ("Set-Cookie", "a=b"),
+                ("alt-svc", "h3=x"),
+                ("Connection", "x-gone"),
+                ("x-gone", "1"),
+                ("Keep-Alive", "timeout=1"),
+                ("anthropic-organization-id", "org-2"),
+                ("x-kept", "yes"),
+                ("openai-version", "2020-10-01"),
+            ],
+        )
+    )
 
 
 def test_of_the_providers_headers_only_what_concerns_the_client_passes(gateway, raw):
@@ -170,8 +251,10 @@ def test_of_the_providers_headers_only_what_concerns_the_client_passes(gateway, 
     assert answer.get("x-request-id") == "req_77" and answer.get("request-id") == "req_78"
     for name in ("set-cookie", "alt-svc", "openai-organization", "anthropic-organization-id", "x-gone", "keep-alive"):
         assert answer.get(name) is None, name
-    assert answer.get("x-weir-upstream-x-ratelimit-remaining-requests") == "12" or \
-        answer.get("x-weir-upstream-ratelimit-remaining-requests") == "12", answer.fields
+    assert (
+        answer.get("x-weir-upstream-x-ratelimit-remaining-requests") == "12"
+        or answer.get("x-weir-upstream-ratelimit-remaining-requests") == "12"
+    ), answer.fields
     assert answer.get("content-type") == "application/json"
     record = gateway.record(answer)
     assert record["provider_request_id"] == "req_77"
@@ -179,9 +262,17 @@ def test_of_the_providers_headers_only_what_concerns_the_client_passes(gateway, 
 
 
 def test_a_provider_cannot_set_weirs_own_headers(gateway, raw):
-    raw.handler = lambda c, r: c.send(response(chat_body(), fields=[
-        ("x-weir-trace-id", "0" * 32), ("x-weir-error", "internal"), ("X-Weir-Provider", "evil"),
-        ("Connection", "x-weir-trace-id")]))
+    raw.handler = lambda c, r: c.send(
+        response(
+            chat_body(),
+            fields=[
+                ("x-weir-trace-id", "0" * 32),
+                ("x-weir-error", "internal"),
+                ("X-Weir-Provider", "evil"),
+                ("Connection", "x-weir-trace-id"),
+            ],
+        )
+    )
     answer = send(gateway, {})
     assert len(answer.all("x-weir-trace-id")) == 1 and answer.get("x-weir-trace-id") != "0" * 32
     assert answer.all("x-weir-provider") == ["raw"] and not answer.all("x-weir-error")

@@ -1,4 +1,5 @@
 """Who may call: where the key may stand, which keys are refused and how, and which models a tenant sees."""
+
 import pytest
 
 from conftest import DISABLED_KEY, EXPIRED_KEY, NARROW_KEY, PROVIDER_KEY, TENANT_KEY, chat
@@ -28,9 +29,15 @@ def test_the_key_is_taken_from_each_place_and_never_reaches_the_provider(gateway
     assert (record["tenant"], record["key_id"]) == ("acme", "main")
 
 
-@pytest.mark.parametrize("target,rest", [(f"?key={TENANT_KEY}", ""), (f"?alt=json&key={TENANT_KEY}", "?alt=json"),
-                                         (f"?key={TENANT_KEY}&alt=json", "?alt=json"),
-                                         (f"?a=1&key={TENANT_KEY}&b=2", "?a=1&b=2")])
+@pytest.mark.parametrize(
+    "target,rest",
+    [
+        (f"?key={TENANT_KEY}", ""),
+        (f"?alt=json&key={TENANT_KEY}", "?alt=json"),
+        (f"?key={TENANT_KEY}&alt=json", "?alt=json"),
+        (f"?a=1&key={TENANT_KEY}&b=2", "?a=1&b=2"),
+    ],
+)
 def test_under_v1beta_the_key_may_stand_in_the_query_and_is_taken_out(gateway, raw, target, rest):
     path = "/v1beta/models/rawgem-1:generateContent"
     answer = gateway.post(path + target, {"contents": [{"parts": [{"text": "hi"}]}]})
@@ -66,21 +73,24 @@ def test_two_different_keys_conflict(gateway, raw, fields):
     assert len(raw.requests) == before
 
 
-@pytest.mark.parametrize("fields,status,error", [
-    ({}, 401, "no_key"),
-    ({"Authorization": "Bearer"}, 401, None),
-    ({"Authorization": "Bearer "}, 401, None),
-    ({"Authorization": "Basic dXNlcjpwYXNz"}, 401, None),
-    ({"Authorization": "Bearer ' OR '1'='1"}, 401, None),
-    ({"Authorization": f"Bearer {TENANT_KEY}x"}, 401, "unknown_key"),
-    ({"Authorization": f"Bearer {TENANT_KEY[:-1]}"}, 401, "unknown_key"),
-    ({"Authorization": f"Bearer {TENANT_KEY.lower()}"}, 401, "unknown_key"),
-    ({"x-api-key": "k" * 20000}, 401, "unknown_key"),
-    ({"x-api-key": f"sk-weir-{EXPIRED_KEY}"}, 401, "unknown_key"),
-    ({"x-api-key": EXPIRED_KEY}, 401, "expired_key"),
-    ({"x-api-key": DISABLED_KEY}, 403, "tenant_disabled"),
-    ({"Cookie": f"key={TENANT_KEY}"}, 401, "no_key"),
-])
+@pytest.mark.parametrize(
+    "fields,status,error",
+    [
+        ({}, 401, "no_key"),
+        ({"Authorization": "Bearer"}, 401, None),
+        ({"Authorization": "Bearer "}, 401, None),
+        ({"Authorization": "Basic dXNlcjpwYXNz"}, 401, None),
+        ({"Authorization": "Bearer ' OR '1'='1"}, 401, None),
+        ({"Authorization": f"Bearer {TENANT_KEY}x"}, 401, "unknown_key"),
+        ({"Authorization": f"Bearer {TENANT_KEY[:-1]}"}, 401, "unknown_key"),
+        ({"Authorization": f"Bearer {TENANT_KEY.lower()}"}, 401, "unknown_key"),
+        ({"x-api-key": "k" * 20000}, 401, "unknown_key"),
+        ({"x-api-key": f"sk-weir-{EXPIRED_KEY}"}, 401, "unknown_key"),
+        ({"x-api-key": EXPIRED_KEY}, 401, "expired_key"),
+        ({"x-api-key": DISABLED_KEY}, 403, "tenant_disabled"),
+        ({"Cookie": f"key={TENANT_KEY}"}, 401, "no_key"),
+    ],
+)
 def test_other_keys_are_refused_and_nothing_is_sent(gateway, raw, fields, status, error):
     before = raw.bytes_received
     answer = gateway.post(CHAT, chat(), fields)
@@ -149,6 +159,7 @@ def test_models_are_listed_in_anthropics_shape_when_its_version_is_sent(gateway)
 
 def test_without_tenants_loopback_needs_no_key(start, raw, mock):
     from conftest import providers
+
     open_gateway = start({"providers": providers(mock.port, raw.port)})
     answer = open_gateway.post(CHAT, chat())
     assert answer.status == 200

@@ -1,5 +1,6 @@
 """Random damage on both sides: whatever comes, the gateway stays up, every exchange leaves one sound record, and a whole
 request right after is served. WEIR_NOISE_SEED gives another sequence; a seed that found something is added to SEEDS."""
+
 import json
 import os
 import random
@@ -16,9 +17,41 @@ from test_clients import in_flight
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
 SEEDS = [int(os.environ["WEIR_NOISE_SEED"])] if "WEIR_NOISE_SEED" in os.environ else [1]
-WORDS = [b"\r\n", b"\n", b"\r", b"\0", b":", b" ", b"\t", b",", b"0", b"-1", b"ffffffffffffffff", b"chunked", b"Content-Length: 3\r\n",
-         b"Transfer-Encoding: chunked\r\n", b"\xff", b"{", b"}", b"[", b"\"", b"\\u0000", b"data: ", b"[DONE]", b"Connection: close\r\n",
-         b"Expect: 100-continue\r\n", b"HTTP/1.1", b"%00", b"/", b"a" * 5000, b";", b"null", b"1e999", b"traceparent: 00-", b"\x80"]
+WORDS = [
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b":",
+    b" ",
+    b"\t",
+    b",",
+    b"0",
+    b"-1",
+    b"ffffffffffffffff",
+    b"chunked",
+    b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"\xff",
+    b"{",
+    b"}",
+    b"[",
+    b'"',
+    b"\\u0000",
+    b"data: ",
+    b"[DONE]",
+    b"Connection: close\r\n",
+    b"Expect: 100-continue\r\n",
+    b"HTTP/1.1",
+    b"%00",
+    b"/",
+    b"a" * 5000,
+    b";",
+    b"null",
+    b"1e999",
+    b"traceparent: 00-",
+    b"\x80",
+]
 
 
 def damage(dice, data):
@@ -30,25 +63,42 @@ def damage(dice, data):
         elif kind == 1:
             data[at:at] = dice.choice(WORDS)
         elif kind == 2:
-            del data[at:at + dice.choice([1, 2, 8, 40])]
+            del data[at : at + dice.choice([1, 2, 8, 40])]
         elif kind == 3:
             end = min(len(data), at + dice.randrange(1, 60))
             data[at:at] = data[at:end]
         else:
-            data[at:at + 1] = dice.choice(WORDS)
+            data[at : at + 1] = dice.choice(WORDS)
     return bytes(data) or b"x"
 
 
 def requests():
-    body = chat(stream=True, messages=[{"role": "user", "content": "é \U0001f600 \\ \""}], max_tokens=9, n=1)
-    return [wire.request("POST", CHAT, AUTH, chat()),
-            wire.request("POST", CHAT, {**AUTH, "x-weir-tag-a": "b", "x-weir-timing": "a;dur=1", "traceparent": wire.new_trace()[1],
-                                        "x-weir-debug": "1"}, body),
-            wire.request("POST", CHAT, AUTH, body, chunked=True),
-            wire.request("POST", "/v1/messages", {"x-api-key": TENANT_KEY}, {"model": "rawclaude-1", "max_tokens": 3, "messages": []}),
-            wire.request("POST", f"/v1beta/models/rawgem-1:streamGenerateContent?alt=sse&key={TENANT_KEY}", {}, {"contents": []}),
-            wire.request("GET", "/raw/v1/files?x=y", AUTH), wire.request("GET", "/v1/models", AUTH),
-            wire.request("POST", "/raw/v1/files", AUTH, b"0123456789" * 30, chunked=True)]
+    body = chat(stream=True, messages=[{"role": "user", "content": 'é \U0001f600 \\ "'}], max_tokens=9, n=1)
+    return [
+        wire.request("POST", CHAT, AUTH, chat()),
+        wire.request(
+            "POST",
+            CHAT,
+            {
+                **AUTH,
+                "x-weir-tag-a": "b",
+                "x-weir-timing": "a;dur=1",
+                "traceparent": wire.new_trace()[1],
+                "x-weir-debug": "1",
+            },
+            body,
+        ),
+        wire.request("POST", CHAT, AUTH, body, chunked=True),
+        wire.request(
+            "POST", "/v1/messages", {"x-api-key": TENANT_KEY}, {"model": "rawclaude-1", "max_tokens": 3, "messages": []}
+        ),
+        wire.request(
+            "POST", f"/v1beta/models/rawgem-1:streamGenerateContent?alt=sse&key={TENANT_KEY}", {}, {"contents": []}
+        ),
+        wire.request("GET", "/raw/v1/files?x=y", AUTH),
+        wire.request("GET", "/v1/models", AUTH),
+        wire.request("POST", "/raw/v1/files", AUTH, b"0123456789" * 30, chunked=True),
+    ]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -75,15 +125,24 @@ def test_damaged_requests(gateway, raw, seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_damaged_answers(gateway, raw, seed):
     dice = random.Random(seed)
-    anthropic = b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in (
-        {"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 9, "output_tokens": 1}}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}}, {"type": "message_stop"}))
+    anthropic = b"".join(
+        f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode()
+        for e in (
+            {"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 9, "output_tokens": 1}}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+            {"type": "message_stop"},
+        )
+    )
     stream = b"".join(chat_events(usage=True))
     answers = [response(chat_body(), framing=f, fields=[("x-request-id", "r")]) for f in ("length", "chunked", "close")]
-    answers += [STREAM_HEAD + b"".join(chunk(e) for e in chat_events()) + LAST_CHUNK, STREAM_HEAD + wire.chunks(stream, 13),
-                STREAM_HEAD + wire.chunks(anthropic, 50), response({"error": {"message": "k"}}, 429, fields=[("retry-after", "1")]),
-                b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\n" + response(chat_body())]
+    answers += [
+        STREAM_HEAD + b"".join(chunk(e) for e in chat_events()) + LAST_CHUNK,
+        STREAM_HEAD + wire.chunks(stream, 13),
+        STREAM_HEAD + wire.chunks(anthropic, 50),
+        response({"error": {"message": "k"}}, 429, fields=[("retry-after", "1")]),
+        b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\n" + response(chat_body()),
+    ]
 
     def handler(connection, request):
         data = damage(dice, dice.choice(answers))
@@ -93,6 +152,7 @@ def test_damaged_answers(gateway, raw, seed):
             time.sleep(0.002)
         connection.send(data[cut:])
         connection.close() if dice.random() < 0.8 else connection.reset()
+
     raw.handler = handler
     kinds = requests()[:6]
     for _ in range(900):

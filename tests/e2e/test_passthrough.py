@@ -1,5 +1,5 @@
 """Pass-through: only what the tenant's configuration allows, with the provider's key put in and nothing edited."""
-import json
+
 import os
 
 import pytest
@@ -11,8 +11,10 @@ from harness.provider import response
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 
 
-@pytest.mark.parametrize("method,target", [("GET", "/raw/v1/files"), ("GET", "/raw/v1/files/file-1?limit=2&after=%2F"),
-                                           ("DELETE", "/raw/v1/files/file-1")])
+@pytest.mark.parametrize(
+    "method,target",
+    [("GET", "/raw/v1/files"), ("GET", "/raw/v1/files/file-1?limit=2&after=%2F"), ("DELETE", "/raw/v1/files/file-1")],
+)
 def test_an_allowed_path_goes_to_the_provider_with_its_key(gateway, raw, method, target):
     raw.handler = lambda c, r: c.send(response({"ok": 1}, fields=[("x-request-id", "req_p")]))
     answer = gateway.exchange(wire.request(method, target, AUTH))
@@ -29,23 +31,38 @@ def test_an_allowed_path_goes_to_the_provider_with_its_key(gateway, raw, method,
 def test_an_upload_passes_unread_and_unchanged(gateway, raw, chunked):
     raw.handler = lambda c, r: c.send(response({"id": "file-1"}))
     body = os.urandom(300000)
-    answer = gateway.exchange(wire.request("POST", "/raw/v1/files", {**AUTH, "Content-Type": "multipart/form-data; boundary=x"},
-                                           body, chunked=chunked))
+    answer = gateway.exchange(
+        wire.request(
+            "POST", "/raw/v1/files", {**AUTH, "Content-Type": "multipart/form-data; boundary=x"}, body, chunked=chunked
+        )
+    )
     assert answer.status == 200, answer.body
     assert raw.requests[-1].body == body
     assert raw.requests[-1].get("content-type") == "multipart/form-data; boundary=x"
     assert gateway.record(answer)["request_bytes"] == len(body)
 
 
-@pytest.mark.parametrize("key,method,target", [
-    (TENANT_KEY, "GET", "/raw/v1/models"), (TENANT_KEY, "GET", "/raw/v1/fil"), (TENANT_KEY, "PUT", "/raw/v1/files/x"),
-    (TENANT_KEY, "POST", "/openai/v1/files"), (TENANT_KEY, "GET", "/raw-anthropic/v1/files"),
-    (TENANT_KEY, "POST", "/raw/v1/chat/completions"), (NARROW_KEY, "GET", "/raw/v1/files"),
-    (TENANT_KEY, "GET", "/raw/v1/files/../models"), (TENANT_KEY, "GET", "/raw/v1/%66iles"),
-    (TENANT_KEY, "GET", "/raw//v1/files"), (TENANT_KEY, "GET", "/RAW/v1/files")])
+@pytest.mark.parametrize(
+    "key,method,target",
+    [
+        (TENANT_KEY, "GET", "/raw/v1/models"),
+        (TENANT_KEY, "GET", "/raw/v1/fil"),
+        (TENANT_KEY, "PUT", "/raw/v1/files/x"),
+        (TENANT_KEY, "POST", "/openai/v1/files"),
+        (TENANT_KEY, "GET", "/raw-anthropic/v1/files"),
+        (TENANT_KEY, "POST", "/raw/v1/chat/completions"),
+        (NARROW_KEY, "GET", "/raw/v1/files"),
+        (TENANT_KEY, "GET", "/raw/v1/files/../models"),
+        (TENANT_KEY, "GET", "/raw/v1/%66iles"),
+        (TENANT_KEY, "GET", "/raw//v1/files"),
+        (TENANT_KEY, "GET", "/RAW/v1/files"),
+    ],
+)
 def test_everything_else_is_refused_before_the_provider(gateway, raw, key, method, target):
     before = raw.bytes_received
-    answer = gateway.exchange(wire.request(method, target, {"Authorization": f"Bearer {key}"}, b"" if method != "GET" else None))
+    answer = gateway.exchange(
+        wire.request(method, target, {"Authorization": f"Bearer {key}"}, b"" if method != "GET" else None)
+    )
     assert answer.status in (403, 404, 405, 400), answer.start
     assert answer.get("x-weir-error") in ("path_not_allowed", "not_found", "method_not_allowed", "bad_request")
     assert raw.bytes_received == before
@@ -53,8 +70,14 @@ def test_everything_else_is_refused_before_the_provider(gateway, raw, key, metho
 
 def test_a_dotted_path_under_an_allowed_prefix_cannot_climb(gateway, raw):
     before = raw.bytes_received
-    for target in ("/raw/v1/files/../../admin", "/raw/v1/files/..", "/raw/v1/files/%2e%2e/admin", "/raw/v1/files/./x",
-                   "/raw/v1/files/..%2fadmin", "/raw/v1/files\\..\\x"):
+    for target in (
+        "/raw/v1/files/../../admin",
+        "/raw/v1/files/..",
+        "/raw/v1/files/%2e%2e/admin",
+        "/raw/v1/files/./x",
+        "/raw/v1/files/..%2fadmin",
+        "/raw/v1/files\\..\\x",
+    ):
         answer = gateway.exchange(wire.request("GET", target, AUTH))
         assert answer.status in (400, 403, 404), target
     assert raw.bytes_received == before
@@ -71,6 +94,7 @@ def test_an_upload_to_a_slow_provider_is_held_back_not_buffered(gateway, raw):
     """The client's upload waits while the provider does not read."""
     import threading
     import time
+
     release, taken = threading.Event(), []
 
     def slow(connection):
@@ -81,6 +105,7 @@ def test_an_upload_to_a_slow_provider_is_held_back_not_buffered(gateway, raw):
         connection.send(response({"ok": True}))
         connection.read_head()
         return False
+
     raw.on_connect = slow
     body = b"z" * 900000
     with gateway.connect(timeout=15.0) as client:

@@ -1,8 +1,7 @@
 """The figures are right: each phase shows the delay that was put into it and no other does; tokens and cost are exact."""
+
 import json
 import pathlib
-import socket
-import threading
 import time
 from decimal import Decimal
 
@@ -11,7 +10,17 @@ import pytest
 from conftest import TENANT_KEY, chat, configuration
 from harness import wire
 from harness.gateway import SANITIZED
-from harness.provider import (DONE, LAST_CHUNK, STREAM_HEAD, Provider, chat_body, chat_chunk, chat_events, chunk, response)
+from harness.provider import (
+    DONE,
+    LAST_CHUNK,
+    STREAM_HEAD,
+    Provider,
+    chat_body,
+    chat_chunk,
+    chat_events,
+    chunk,
+    response,
+)
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
@@ -25,7 +34,9 @@ def about(value, wanted):
 
 def quiet(record, *busy):
     """All phases but the named ones are short."""
-    loud = {name: float(ms) for name, ms in record["phases"].items() if ms > SLACK and name.removesuffix("_ms") not in busy}
+    loud = {
+        name: float(ms) for name, ms in record["phases"].items() if ms > SLACK and name.removesuffix("_ms") not in busy
+    }
     assert not loud, loud
 
 
@@ -60,6 +71,7 @@ def test_a_stream_is_wait_until_its_first_token_then_generate(gateway, raw):
             connection.send(chunk(event))
             time.sleep(0.04)
         connection.send(b"".join(chunk(e) for e in events[6:]) + LAST_CHUNK)
+
     raw.handler = handler
     with gateway.connect() as client:
         begin = time.monotonic()
@@ -87,7 +99,10 @@ def test_hidden_text_is_a_first_token_and_visible_text_the_first_visible_one(gat
     def handler(connection, request):
         connection.send(STREAM_HEAD + chunk(chat_chunk({"reasoning_content": "hm"})))
         time.sleep(0.1)
-        connection.send(chunk(chat_chunk({"content": "so"})) + chunk(chat_chunk(finish="stop")) + chunk(DONE) + LAST_CHUNK)
+        connection.send(
+            chunk(chat_chunk({"content": "so"})) + chunk(chat_chunk(finish="stop")) + chunk(DONE) + LAST_CHUNK
+        )
+
     raw.handler = handler
     record = gateway.record(gateway.post(CHAT, chat(stream=True, **USAGE), AUTH))
     assert about(record["first_visible_ms"] - record["ttft_ms"], 100)
@@ -132,7 +147,9 @@ def test_what_weir_itself_costs_is_small(gateway, raw):
     assert overhead < (1 if not SANITIZED else 5) and 0 < cpu < (1 if not SANITIZED else 5), (overhead, cpu)
 
 
-PRICES = json.loads((pathlib.Path(__file__).parents[2] / "conf/prices.json").read_text(), parse_float=Decimal, parse_int=Decimal)
+PRICES = json.loads(
+    (pathlib.Path(__file__).parents[2] / "conf/prices.json").read_text(), parse_float=Decimal, parse_int=Decimal
+)
 
 
 def price(provider, model):
@@ -142,8 +159,11 @@ def price(provider, model):
 @pytest.mark.parametrize("counts", [(1000, 200, 0), (1840, 164, 1024), (1, 1, 0), (0, 0, 0), (1234567, 7654, 1234560)])
 def test_the_cost_is_exact(gateway, mock, counts):
     read, wrote, cached = counts
-    answer = gateway.post(CHAT, chat("fast"), {**AUTH, "x-mock-input-tokens": str(read), "x-mock-tokens": str(wrote),
-                                               "x-mock-cached-tokens": str(cached)})
+    answer = gateway.post(
+        CHAT,
+        chat("fast"),
+        {**AUTH, "x-mock-input-tokens": str(read), "x-mock-tokens": str(wrote), "x-mock-cached-tokens": str(cached)},
+    )
     record = gateway.record(answer)
     assert (record["input_tokens"], record["output_tokens"], record["cache_read_tokens"]) == counts
     row = price("openai", "gpt-4o-mini")
@@ -154,12 +174,24 @@ def test_the_cost_is_exact(gateway, mock, counts):
 def test_anthropics_cached_tokens_are_part_of_the_input_and_cost_their_own_price(gateway, mock):
     body = {"model": "claude-opus-4-8", "max_tokens": 1000, "messages": [{"role": "user", "content": "x"}]}
     for stream in (False, True):
-        answer = gateway.post("/v1/messages", {**body, "stream": stream}, {
-            **AUTH, "x-mock-input-tokens": "500", "x-mock-tokens": "50", "x-mock-cached-tokens": "200",
-            "x-mock-cache-write-tokens": "100"})
+        answer = gateway.post(
+            "/v1/messages",
+            {**body, "stream": stream},
+            {
+                **AUTH,
+                "x-mock-input-tokens": "500",
+                "x-mock-tokens": "50",
+                "x-mock-cached-tokens": "200",
+                "x-mock-cache-write-tokens": "100",
+            },
+        )
         record = gateway.record(answer)
-        assert (record["input_tokens"], record["output_tokens"], record["cache_read_tokens"], record["cache_write_tokens"]) == \
-            (500, 50, 200, 100), stream
+        assert (
+            record["input_tokens"],
+            record["output_tokens"],
+            record["cache_read_tokens"],
+            record["cache_write_tokens"],
+        ) == (500, 50, 200, 100), stream
         row = price("anthropic", "claude-opus-4-8")
         wanted = 200 * row["input"] + 200 * row["cache_read"] + 100 * row["cache_write"] + 50 * row["output"]
         assert record["cost_usd"] == wanted / 1000000, stream
@@ -170,8 +202,15 @@ def test_a_model_without_a_price_has_no_cost(gateway, raw):
 
 
 def test_absurd_usage_is_clamped_and_breaks_nothing(gateway, raw):
-    for usage in ({"prompt_tokens": -5, "completion_tokens": 1}, {"prompt_tokens": 1e300, "completion_tokens": "7"},
-                  {"prompt_tokens": 2 ** 70, "completion_tokens": None}, {}, None, [], "x"):
+    for usage in (
+        {"prompt_tokens": -5, "completion_tokens": 1},
+        {"prompt_tokens": 1e300, "completion_tokens": "7"},
+        {"prompt_tokens": 2**70, "completion_tokens": None},
+        {},
+        None,
+        [],
+        "x",
+    ):
         raw.handler = lambda c, r, usage=usage: c.send(response(chat_body(usage=usage)))
         answer = gateway.post(CHAT, chat(), AUTH)
         assert answer.status == 200
@@ -180,7 +219,12 @@ def test_absurd_usage_is_clamped_and_breaks_nothing(gateway, raw):
 
 
 def test_workloads_are_matched_by_path_and_model(own, raw):
-    own = own(workloads={"asking": {"match": {"path": CHAT, "model": "raw-1"}}, "other": {"match": {"path": "/v1/embeddings"}}})
+    own = own(
+        workloads={
+            "asking": {"match": {"path": CHAT, "model": "raw-1"}},
+            "other": {"match": {"path": "/v1/embeddings"}},
+        }
+    )
     assert own.record(own.post(CHAT, chat(), AUTH))["workload"] == "asking"
     assert own.record(own.post(CHAT, chat("raw-2"), AUTH))["workload"] is None
     named = own.post(CHAT, chat("raw-2"), {**AUTH, "x-weir-workload": "asking"})
@@ -190,8 +234,18 @@ def test_workloads_are_matched_by_path_and_model(own, raw):
 def test_the_record_says_what_was_asked_and_by_whom(gateway, raw):
     answer = gateway.post(f"{CHAT}?a=b", chat("rawalias"), {**AUTH, "User-Agent": "agent/1"})
     record = gateway.record(answer)
-    assert (record["method"], record["path"], record["client"], record["user_agent"]) == ("POST", CHAT, "127.0.0.1", "agent/1")
-    assert (record["replica"], record["tenant"], record["key_id"], record["tags"]) == ("gw-test", "acme", "main", {"plan": "gold"})
+    assert (record["method"], record["path"], record["client"], record["user_agent"]) == (
+        "POST",
+        CHAT,
+        "127.0.0.1",
+        "agent/1",
+    )
+    assert (record["replica"], record["tenant"], record["key_id"], record["tags"]) == (
+        "gw-test",
+        "acme",
+        "main",
+        {"plan": "gold"},
+    )
     assert record["model"] == "raw-1", "the model is the one that answered"
     assert (record["request_bytes"], record["response_bytes"]) == (len(json.dumps(chat("rawalias"))), len(answer.body))
     assert record["in_flight"] >= 1 and record["cache"] == "off" and record["rtt_ms"]["client"] > 0
@@ -199,8 +253,9 @@ def test_the_record_says_what_was_asked_and_by_whom(gateway, raw):
 
 def test_weights_share_the_work(start, raw, mock):
     settings = configuration(mock.port, raw.port)
-    settings["models"]["shared"] = {"targets": [{"provider": "raw", "model": "raw-a", "weight": 3},
-                                                {"provider": "raw", "model": "raw-b"}]}
+    settings["models"]["shared"] = {
+        "targets": [{"provider": "raw", "model": "raw-a", "weight": 3}, {"provider": "raw", "model": "raw-b"}]
+    }
     own = start(settings)
     with own.connect() as client:
         for _ in range(400):

@@ -1,6 +1,6 @@
 """What a provider can do wrong, and what the client, the record and the connection pool make of it."""
+
 import json
-import ssl
 import threading
 import time
 
@@ -8,9 +8,17 @@ import pytest
 
 from conftest import TENANT_KEY, chat, configuration
 from harness import wire
-from harness.gateway import wait_until
-from harness.provider import (DONE, LAST_CHUNK, STREAM_HEAD, Provider, chat_body, chat_chunk, chat_events, chunk,
-                              response)
+from harness.provider import (
+    DONE,
+    LAST_CHUNK,
+    STREAM_HEAD,
+    Provider,
+    chat_body,
+    chat_chunk,
+    chat_events,
+    chunk,
+    response,
+)
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
@@ -37,7 +45,7 @@ POINTS = {  # what is sent, how it ends -> the errors that may be told
     "inside the head, by a reset": (WHOLE[:30], "reset", {"reset", "truncated", "bad_response"}),
 }
 LATER = {
-    "after the head": (WHOLE[:WHOLE.index(b"\r\n\r\n") + 4], "close"),
+    "after the head": (WHOLE[: WHOLE.index(b"\r\n\r\n") + 4], "close"),
     "inside the body": (WHOLE[:-20], "close"),
     "inside the body, by a reset": (WHOLE[:-20], "reset"),
     "before the last chunk": (response(BODY, framing="chunked")[:-5], "close"),
@@ -54,6 +62,7 @@ def cutting(data, end):
             connection.reset()
         else:
             connection.close()
+
     return handler
 
 
@@ -83,8 +92,11 @@ def test_a_cut_after_the_head_never_looks_complete(gateway, raw, point):
 
 EVENTS = chat_events()
 CUTS = {
-    "after the head": [], "after the first event": EVENTS[:1], "after a token": EVENTS[:3],
-    "inside an event": EVENTS[:3] + [EVENTS[3][:20]], "before the terminator": EVENTS[:-1],
+    "after the head": [],
+    "after the first event": EVENTS[:1],
+    "after a token": EVENTS[:3],
+    "inside an event": EVENTS[:3] + [EVENTS[3][:20]],
+    "before the terminator": EVENTS[:-1],
 }
 
 
@@ -102,6 +114,7 @@ def test_a_broken_stream_ends_in_an_error_event_and_without_its_terminator(gatew
             connection.reset()
         else:
             connection.close()
+
     raw.handler = handler
     answer = send(gateway, chat(stream=True, stream_options={"include_usage": True}))
     record = gateway.record(answer)
@@ -122,15 +135,28 @@ def test_a_broken_stream_ends_in_an_error_event_and_without_its_terminator(gatew
 
 
 def test_anthropic_breaks_with_its_own_error_event(gateway, raw):
-    start = {"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "content": [],
-             "model": "rawclaude-1", "stop_reason": None, "usage": {"input_tokens": 9, "output_tokens": 1}}}
+    start = {
+        "type": "message_start",
+        "message": {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "content": [],
+            "model": "rawclaude-1",
+            "stop_reason": None,
+            "usage": {"input_tokens": 9, "output_tokens": 1},
+        },
+    }
     delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hel"}}
 
     def handler(connection, request):
-        connection.send(STREAM_HEAD + b"".join(
-            chunk(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode()) for e in (start, delta)))
+        connection.send(
+            STREAM_HEAD
+            + b"".join(chunk(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode()) for e in (start, delta))
+        )
         time.sleep(0.02)
         connection.close()
+
     raw.handler = handler
     answer = send(gateway, {"model": "rawclaude-1", "max_tokens": 5, "messages": [], "stream": True}, "/v1/messages")
     assert b"event: error\n" in answer.body and b"message_stop" not in answer.body
@@ -145,6 +171,7 @@ def test_gemini_breaks_with_its_own_error_event(gateway, raw):
         connection.send(STREAM_HEAD + chunk(b"data: " + json.dumps(event).encode() + b"\r\n\r\n"))
         time.sleep(0.02)
         connection.close()
+
     raw.handler = handler
     answer = send(gateway, {"contents": []}, "/v1beta/models/rawgem-1:streamGenerateContent?alt=sse")
     last = json.loads(wire.events(answer.body)[-1])
@@ -152,8 +179,13 @@ def test_gemini_breaks_with_its_own_error_event(gateway, raw):
     assert gateway.record(answer)["error"] in ("truncated", "reset")
 
 
-@pytest.mark.parametrize("event", [b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n',
-                                   b'event: error\ndata: {"error":{"message":"x"}}\n\n'])
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n',
+        b'event: error\ndata: {"error":{"message":"x"}}\n\n',
+    ],
+)
 @pytest.mark.parametrize("done", [True, False])
 def test_an_error_event_inside_a_stream_passes_as_it_is_and_counts_as_failure(gateway, raw, event, done):
     stream = b"".join(EVENTS[:3]) + event + (DONE if done else b"")
@@ -198,6 +230,7 @@ def test_a_head_that_is_not_valid_is_a_502_and_ends_the_connection(gateway, raw,
         if connection.wait_for_end(3) is not None:
             ended.set()
         connection.close()
+
     raw.handler = handler
     answer = send(gateway)
     assert (answer.status, answer.get("x-weir-error")) == (502, "bad_response"), answer.body
@@ -206,7 +239,9 @@ def test_a_head_that_is_not_valid_is_a_502_and_ends_the_connection(gateway, raw,
 
 
 def test_a_few_interim_heads_are_swallowed(gateway, raw):
-    raw.handler = lambda c, r: c.send(b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" * 3 + WHOLE)
+    raw.handler = lambda c, r: c.send(
+        b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" * 3 + WHOLE
+    )
     with gateway.connect() as client:
         client.send(wire.request("POST", CHAT, AUTH, chat()))
         interim = []
@@ -214,11 +249,20 @@ def test_a_few_interim_heads_are_swallowed(gateway, raw):
     assert answer.status == 200 and answer.body == BODY and not interim
 
 
-@pytest.mark.parametrize("body", [b"zz\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloXX\r\n0\r\n\r\n", b"ffffffffffffffff\r\nx",
-                                  b"5;" + b"e" * 100000 + b"\r\nhello\r\n0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"zz\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhelloXX\r\n0\r\n\r\n",
+        b"ffffffffffffffff\r\nx",
+        b"5;" + b"e" * 100000 + b"\r\nhello\r\n0\r\n\r\n",
+    ],
+)
 def test_bad_chunks_never_look_complete(gateway, raw, body):
-    raw.handler = lambda c, r: (c.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked"
-                                       b"\r\n\r\n" + body), c.wait_for_end(3))
+    raw.handler = lambda c, r: (
+        c.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked" b"\r\n\r\n" + body),
+        c.wait_for_end(3),
+    )
     answer = send(gateway)
     assert answer.status == 502 or not answer.complete
     assert gateway.record(answer)["error"] in ("bad_response", "truncated")
@@ -230,6 +274,7 @@ def test_bytes_after_an_answer_are_dropped_with_the_connection(gateway, raw):
     def handler(connection, request):
         number.append(connection.number)
         connection.send(WHOLE + (response({"poison": True}) if len(number) == 1 else b""))
+
     raw.handler = handler
     for _ in range(4):
         answer = send(gateway)
@@ -246,6 +291,7 @@ def test_an_answer_out_of_turn_poisons_nobody(gateway, raw):
         connection.send(WHOLE)
         if len(used) == 1:
             threading.Timer(0.03, lambda: connection.send(response({"poison": True}))).start()
+
     raw.handler = handler
     assert send(gateway).status == 200
     time.sleep(0.1)
@@ -265,6 +311,7 @@ def test_a_stale_pooled_connection_costs_the_client_nothing(gateway, raw, end):
             connection.reset() if end == "reset" else connection.close()
             return
         connection.send(WHOLE)
+
     raw.handler = handler
     for _ in range(6):
         answer = send(gateway)
@@ -280,12 +327,14 @@ def test_connections_that_the_provider_closed_while_idle_are_not_used(gateway, r
 
 def test_an_early_answer_stops_the_upload(own_files, raw):
     """A refusal while the body is still being sent is relayed, and that connection is not used again."""
+
     def early(connection):
         head = connection.read_head()
         connection.requests.append(head)
         connection.send(response({"error": {"message": "too much"}}, 413))
         connection.wait_for_end(3)
         return False
+
     raw.on_connect = early
     with own_files.connect(timeout=5.0) as client:
         client.send(wire.request("POST", "/raw/v1/files", {**AUTH, "Content-Length": str(900000)}) + b"x" * 100000)
@@ -301,8 +350,14 @@ def own_files(start, mock, raw):
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory, mock, raw_provider):
     from harness.gateway import Gateway
+
     settings = configuration(mock.port, raw_provider.port)
-    settings["providers"]["raw"]["timeouts"] = {"connect": "500ms", "first_token": "300ms", "idle": "300ms", "total": "900ms"}
+    settings["providers"]["raw"]["timeouts"] = {
+        "connect": "500ms",
+        "first_token": "300ms",
+        "idle": "300ms",
+        "total": "900ms",
+    }
     gateway = Gateway(tmp_path_factory.mktemp("impatient"), settings)
     yield gateway
     gateway.stop_and_check()
@@ -324,6 +379,7 @@ def test_a_role_chunk_and_comments_are_no_first_token(impatient, raw):
         for _ in range(12):
             time.sleep(0.05)
             connection.send(chunk(b": keep-alive\n\n"))
+
     raw.handler = handler
     answer = send(impatient, chat(stream=True))
     record = impatient.record(answer)
@@ -343,6 +399,7 @@ def test_a_stream_that_never_ends_is_cut_at_the_total(impatient, raw):
         for _ in range(100):
             connection.send(chunk(chat_chunk({"content": "x"})))
             time.sleep(0.05)
+
     raw.handler = handler
     answer = send(impatient, chat(stream=True))
     record = impatient.record(answer)
@@ -354,10 +411,15 @@ def test_a_provider_that_does_not_read_times_out(impatient, raw):
     raw.on_connect = lambda c: time.sleep(3) or False
     raw_body = chat(messages=[{"role": "user", "content": "x" * 1000000}])
     answer = send(impatient, raw_body)
-    assert answer.status == 504 and answer.get("x-weir-error") in ("send_timeout", "total_timeout", "first_token_timeout")
+    assert answer.status == 504 and answer.get("x-weir-error") in (
+        "send_timeout",
+        "total_timeout",
+        "first_token_timeout",
+    )
 
 
 # TLS towards the provider
+
 
 def tls_gateway(start, certificates, certificate, ca, host="127.0.0.1", **tls):
     provider = Provider(certificates / certificate, certificates / "server.key")
@@ -379,10 +441,15 @@ def test_a_providers_certificate_is_verified_and_sessions_are_reused(start, cert
     provider.stop()
 
 
-@pytest.mark.parametrize("certificate,ca,host", [("self_signed.pem", "ca.pem", "127.0.0.1"),
-                                                 ("expired.pem", "ca.pem", "127.0.0.1"),
-                                                 ("wrong_host.pem", "ca.pem", "localhost"),
-                                                 ("server.pem", None, "127.0.0.1")])
+@pytest.mark.parametrize(
+    "certificate,ca,host",
+    [
+        ("self_signed.pem", "ca.pem", "127.0.0.1"),
+        ("expired.pem", "ca.pem", "127.0.0.1"),
+        ("wrong_host.pem", "ca.pem", "localhost"),
+        ("server.pem", None, "127.0.0.1"),
+    ],
+)
 def test_a_certificate_that_does_not_verify_gets_no_byte_of_the_request(start, certificates, certificate, ca, host):
     gateway, provider = tls_gateway(start, certificates, certificate, ca, host)
     answer = send(gateway)
@@ -406,6 +473,7 @@ def test_an_end_without_close_notify_is_a_truncation(start, certificates):
         time.sleep(0.02)
         connection.closed_by_us = True
         connection.sock.shutdown(2)  # the TCP end without TLS's own
+
     provider.handler = handler
     answer = send(gateway)
     assert not answer.complete or answer.status == 502

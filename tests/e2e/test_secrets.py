@@ -1,5 +1,6 @@
 """Secrets stay where they belong: thousands of good and bad requests, and not 12 characters of any key in what the gateway
 wrote, sent to a client, or counted."""
+
 import random
 
 import pytest
@@ -17,7 +18,7 @@ ANSWER = "and-neither-is-what-the-model-said"
 def pieces(secret):
     """What must not be found; the part all keys have in common tells nothing."""
     text = secret.removeprefix("sk-weir-").removeprefix("sk-")
-    return [text[i:i + 12] for i in range(len(text) - 11)]
+    return [text[i : i + 12] for i in range(len(text) - 11)]
 
 
 def faulty(connection, request):
@@ -48,14 +49,33 @@ def faulty(connection, request):
 def requests(dice, count):
     for _ in range(count):
         key = dice.choice(KEYS[:4] + [TENANT_KEY] * 6)
-        fields = dice.choice([{"Authorization": f"Bearer {key}"}, {"x-api-key": key}, {"api-key": key},
-                              {"x-goog-api-key": key}, {"Authorization": f"Bearer {key}", "x-api-key": TENANT_KEY},
-                              {"Authorization": f"Basic {key}"}, {"Authorization": f"Bearer {key}x"},
-                              {"Cookie": f"k={key}", "User-Agent": "ok"}])
-        body = chat(dice.choice(["raw-1", "raw-2", "nobody", "rawalias"]), stream=dice.random() < 0.4,
-                    messages=[{"role": "user", "content": PROMPT}])
-        path = dice.choice([CHAT] * 8 + ["/v1/nothing", "/v1/embeddings", "/raw/v1/files", "/raw/v1/other",
-                                         f"/v1beta/models/rawgem-1:generateContent?key={key}"])
+        fields = dice.choice(
+            [
+                {"Authorization": f"Bearer {key}"},
+                {"x-api-key": key},
+                {"api-key": key},
+                {"x-goog-api-key": key},
+                {"Authorization": f"Bearer {key}", "x-api-key": TENANT_KEY},
+                {"Authorization": f"Basic {key}"},
+                {"Authorization": f"Bearer {key}x"},
+                {"Cookie": f"k={key}", "User-Agent": "ok"},
+            ]
+        )
+        body = chat(
+            dice.choice(["raw-1", "raw-2", "nobody", "rawalias"]),
+            stream=dice.random() < 0.4,
+            messages=[{"role": "user", "content": PROMPT}],
+        )
+        path = dice.choice(
+            [CHAT] * 8
+            + [
+                "/v1/nothing",
+                "/v1/embeddings",
+                "/raw/v1/files",
+                "/raw/v1/other",
+                f"/v1beta/models/rawgem-1:generateContent?key={key}",
+            ]
+        )
         yield wire.request(dice.choice(["POST"] * 9 + ["GET"]), path, fields, body)
 
 
@@ -92,8 +112,12 @@ def test_no_key_is_ever_written_or_sent_to_a_client(own, raw):
     gateway.stop_and_check()
     gateway.judged = True
     assert len(gateway.records()) >= count * 0.95
-    written = {"stdout": gateway.stdout_path.read_bytes(), "stderr": gateway.stderr_path.read_bytes(),
-               "metrics": metrics, "answers": answers}
+    written = {
+        "stdout": gateway.stdout_path.read_bytes(),
+        "stderr": gateway.stderr_path.read_bytes(),
+        "metrics": metrics,
+        "answers": answers,
+    }
     for place, text in written.items():
         for key in KEYS:
             found = [p for p in pieces(key) if p.encode() in text]
@@ -104,6 +128,7 @@ def test_no_key_is_ever_written_or_sent_to_a_client(own, raw):
 
 def test_a_key_in_the_environment_is_not_in_what_the_process_shows(start, raw, mock):
     import pathlib
+
     settings = configuration(mock.port, raw.port)
     settings["providers"]["raw"]["api_key"] = "${CANARY_FOR_RAW}"
     gateway = start(settings, environment={"CANARY_FOR_RAW": PROVIDER_KEY})

@@ -1,6 +1,7 @@
 """The second gate: what an HTTP parser may let through and a gateway must not. Every case is sent in one write, a byte at a
 time and over TLS, followed by a valid request; it must be refused once, the connection closed, the follower unanswered,
 and not one byte may reach the provider."""
+
 import json
 
 import pytest
@@ -172,7 +173,9 @@ CHUNKS = {
 }
 OTHERS = {
     "Upgrade to websocket": with_length(b"Connection: upgrade\r\nUpgrade: websocket\r\n"),
-    "Upgrade to h2c": with_length(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"),
+    "Upgrade to h2c": with_length(
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    ),
     "an unknown expectation": with_length(b"Expect: 200-maybe\r\n"),
     "the expectation with more": with_length(b"Expect: 100-continue, x\r\n"),
 }
@@ -231,12 +234,18 @@ def test_is_refused_and_nothing_reaches_the_provider(gateway, raw, trusting, nam
 
 
 LIMITS = {
-    "a long request line": (with_length(start=b"POST /v1/chat/completions?" + b"a" * 9000 + b" HTTP/1.1\r\n"), 414,
-                            "uri_too_long"),
+    "a long request line": (
+        with_length(start=b"POST /v1/chat/completions?" + b"a" * 9000 + b" HTTP/1.1\r\n"),
+        414,
+        "uri_too_long",
+    ),
     "a large field": (with_length(b"X-A: " + b"b" * 70000 + b"\r\n"), 431, "head_too_large"),
     "many fields": (with_length(b"X-A: b\r\n" * 200), 431, "head_too_large"),
-    "many large fields": (with_length(b"".join(b"X-%d: %s\r\n" % (i, b"b" * 2000) for i in range(60))), 431,
-                          "head_too_large"),
+    "many large fields": (
+        with_length(b"".join(b"X-%d: %s\r\n" % (i, b"b" * 2000) for i in range(60))),
+        431,
+        "head_too_large",
+    ),
     "a request line without an end": (b"GET /" + b"a" * 70000, 414, "uri_too_long"),
     "a head without an end": (head(end=b"") + b"X-A: " + b"b" * 100000, 431, "head_too_large"),
     "a long body by its length": (head(b"Content-Length: 1048577\r\n"), 413, "body_too_large"),
@@ -255,16 +264,36 @@ def test_a_body_of_exactly_the_limit_is_taken(gateway, raw, key):
     body = json.dumps(chat()).encode()
     body = body[:-1] + b" " * (1048576 - len(body)) + b"}"
     assert len(body) == 1048576
-    answer = gateway.exchange(wire.request("POST", "/v1/chat/completions", {**key, "Content-Type": "application/json"}, body))
+    answer = gateway.exchange(
+        wire.request("POST", "/v1/chat/completions", {**key, "Content-Type": "application/json"}, body)
+    )
     assert answer.status == 200
     assert raw.requests[-1].body == body
 
 
-@pytest.mark.parametrize("target", [
-    "/v1/%63hat/completions", "/v1/../v1/chat/completions", "//v1/chat/completions", "/v1/./chat/completions",
-    "/v1/chat/completions/", "/V1/chat/completions", "/v1/chat//completions", "/v1/chat/completions;a=b",
-    "/v1/chat%2fcompletions", "/v1/files/x", "/v1/batches", "/v1/responses/resp_1", "/v1/unknown", "/", "/raw/../v1/files",
-    "/v1beta/models/gemini-pro:unknownVerb", "/v1beta/models/:generateContent", "/nobody/v1/files"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/%63hat/completions",
+        "/v1/../v1/chat/completions",
+        "//v1/chat/completions",
+        "/v1/./chat/completions",
+        "/v1/chat/completions/",
+        "/V1/chat/completions",
+        "/v1/chat//completions",
+        "/v1/chat/completions;a=b",
+        "/v1/chat%2fcompletions",
+        "/v1/files/x",
+        "/v1/batches",
+        "/v1/responses/resp_1",
+        "/v1/unknown",
+        "/",
+        "/raw/../v1/files",
+        "/v1beta/models/gemini-pro:unknownVerb",
+        "/v1beta/models/:generateContent",
+        "/nobody/v1/files",
+    ],
+)
 def test_a_path_that_is_not_written_as_documented_is_not_found(gateway, raw, key, target):
     before = raw.bytes_received
     answer = gateway.post(target, chat(), key)
@@ -326,8 +355,9 @@ GOOD = {
     "an empty value": with_length(b"X-A:\r\n"),
     "a byte above 127 in a value": with_length(b"X-A: caf\xe9\r\n"),
     "one empty line first": b"\r\n" + with_length(),
-    "names in capitals": (POST + HOST.upper() + AUTH.replace(b"Authorization", b"AUTHORIZATION") + TYPE
-                          + LENGTH.upper() + b"\r\n" + BODY),
+    "names in capitals": (
+        POST + HOST.upper() + AUTH.replace(b"Authorization", b"AUTHORIZATION") + TYPE + LENGTH.upper() + b"\r\n" + BODY
+    ),
 }
 
 

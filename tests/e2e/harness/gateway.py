@@ -1,4 +1,5 @@
 """The gateway as a process: a generated configuration, start, readiness, records, and an end that is checked."""
+
 import hashlib
 import json
 import os
@@ -12,7 +13,11 @@ from . import records, wire
 
 BINARY = pathlib.Path(os.environ.get("WEIR_BINARY", pathlib.Path(__file__).parents[3] / "build/release/weir")).resolve()
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed|SUMMARY: )")
-SANITIZED = b"__asan_init" in BINARY.read_bytes() if BINARY.exists() else False
+CODE = BINARY.read_bytes() if BINARY.exists() else b""
+SANITIZED = b"__asan_init" in CODE or b"__tsan_init" in CODE
+MEMORY = (
+    60 if b"__tsan_init" in CODE else 8 if SANITIZED else 1
+)  # how much more a sanitizer may keep than the code does
 
 
 def digest(key):
@@ -38,8 +43,14 @@ class Process:
         self.directory = pathlib.Path(directory)
         self.stdout_path, self.stderr_path = self.directory / "stdout.log", self.directory / "stderr.log"
         self.stdout, self.stderr = self.stdout_path.open("ab"), self.stderr_path.open("ab")
-        self.process = subprocess.Popen([str(BINARY), *map(str, arguments)], cwd=directory, stdin=subprocess.DEVNULL,
-                                        stdout=self.stdout, stderr=self.stderr, env={**os.environ, **(environment or {})})
+        self.process = subprocess.Popen(
+            [str(BINARY), *map(str, arguments)],
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=self.stdout,
+            stderr=self.stderr,
+            env={**os.environ, **(environment or {})},
+        )
         self.pid = self.process.pid
 
     def said(self):
@@ -56,6 +67,7 @@ class Process:
                 return True
             except OSError:
                 return False
+
         wait_until(answers, seconds, f"port {port}")
 
     def stop(self, number=signal.SIGTERM, seconds=20.0):
@@ -100,9 +112,12 @@ class Gateway(Process):
         configuration.setdefault("listen", [{"address": f"127.0.0.1:{self.port}"}])
         if tls:
             self.tls_port = wire.free_port()
-            configuration["listen"] = configuration["listen"] + [{
-                "address": f"127.0.0.1:{self.tls_port}",
-                "tls": {"certificate": str(tls / "server.pem"), "key": str(tls / "server.key")}}]
+            configuration["listen"] = configuration["listen"] + [
+                {
+                    "address": f"127.0.0.1:{self.tls_port}",
+                    "tls": {"certificate": str(tls / "server.pem"), "key": str(tls / "server.key")},
+                }
+            ]
         configuration.setdefault("admin", {"address": f"127.0.0.1:{self.admin_port}"})
         configuration.setdefault("store", {"enabled": False})
         self.configuration = configuration
@@ -129,7 +144,9 @@ class Gateway(Process):
 
     def get(self, target, fields=(), admin=False):
         with wire.connect(self.admin_port if admin else self.port) as client:
-            client.send(wire.request("GET", target, fields, host=f"127.0.0.1:{self.admin_port if admin else self.port}"))
+            client.send(
+                wire.request("GET", target, fields, host=f"127.0.0.1:{self.admin_port if admin else self.port}")
+            )
             return client.read_response()
 
     def post(self, target, body, fields=(), timeout=20.0):
@@ -155,8 +172,11 @@ class Gateway(Process):
     def record(self, trace_id, seconds=5.0):
         """The one record with that trace id, waited for. Two of them are a fault."""
         if not isinstance(trace_id, str):
-            trace_id = trace_id.get("x-weir-trace-id") if isinstance(trace_id, wire.Message) else \
-                trace_id.headers["x-weir-trace-id"]
+            trace_id = (
+                trace_id.get("x-weir-trace-id")
+                if isinstance(trace_id, wire.Message)
+                else trace_id.headers["x-weir-trace-id"]
+            )
         wait_until(lambda: self.records() and trace_id in self.by_trace, seconds, f"the record of {trace_id}")
         found = self.by_trace_all[trace_id]
         assert len(found) == 1, f"{len(found)} records for one exchange"
@@ -175,7 +195,7 @@ class Gateway(Process):
                 wrong.append(f"{fault} in {shown}")
         report = SANITIZER.search(self.said())
         if report:
-            wrong.append(self.said()[max(0, report.start() - 200):][:6000])
+            wrong.append(self.said()[max(0, report.start() - 200) :][:6000])
         return wrong
 
     def stop_and_check(self):

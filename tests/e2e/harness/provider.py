@@ -1,5 +1,6 @@
 """A provider made of raw sockets. A test sets `handler(connection, request)`: it may send any bytes, stall, reset or cut.
 Everything it received is kept, connection by connection."""
+
 import json
 import socket
 import ssl
@@ -28,14 +29,24 @@ def response(body=b"", status=200, content_type="application/json", fields=(), f
 
 
 def chat_body(text="Hello from the other side", usage=CHAT_USAGE, model="raw-1"):
-    return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-            "usage": usage}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "usage": usage,
+    }
 
 
 def chat_chunk(delta=None, finish=None, **more):
-    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "raw-1",
-             "choices": [{"index": 0, "delta": delta or {}, "finish_reason": finish}]}
+    chunk = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "raw-1",
+        "choices": [{"index": 0, "delta": delta or {}, "finish_reason": finish}],
+    }
     chunk.update(more)
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
@@ -56,8 +67,10 @@ def chat_events(words=("Hel", "lo ", "you"), usage=True, done=True):
     return out
 
 
-STREAM_HEAD = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
-               b"x-request-id: req_raw\r\n\r\n")
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+    b"x-request-id: req_raw\r\n\r\n"
+)
 
 
 def chunk(data):

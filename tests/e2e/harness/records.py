@@ -1,4 +1,5 @@
 """The access log: reading it, and what must hold for every single line of it."""
+
 import json
 import re
 from decimal import Decimal
@@ -48,8 +49,10 @@ def faults(record):
     if set(phases) != {f"{p}_ms" for p in PHASES}:
         return [f"phases are {sorted(phases)}"]
 
-    expect(sum(phases.values()) == record["total_ms"],
-           f"phases sum to {sum(phases.values())}, total_ms is {record['total_ms']}")
+    expect(
+        sum(phases.values()) == record["total_ms"],
+        f"phases sum to {sum(phases.values())}, total_ms is {record['total_ms']}",
+    )
     expect(all(ms >= 0 for ms in phases.values()), "a phase is negative")
     expect(record["total_ms"] > 0, "total_ms is not above 0")
     overhead = phases["admit_ms"] + phases["queue_ms"] + phases["loop_ms"]
@@ -83,8 +86,18 @@ def faults(record):
     expect(isinstance(record["tags"], dict), "tags is not an object")
     expect(set(record["rtt_ms"]) == {"client", "provider"}, "rtt_ms lacks a side")
     expect(isinstance(record["stream"], bool), "stream is not a boolean")
-    for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-                 "chunks", "in_flight", "request_bytes", "response_bytes", "attempts"):
+    for name in (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "chunks",
+        "in_flight",
+        "request_bytes",
+        "response_bytes",
+        "attempts",
+    ):
         value = record[name]
         if value is not None:
             expect(value >= 0 and value == value.to_integral_value(), f"{name} is {value}")

@@ -1,4 +1,5 @@
 """Raw HTTP/1.1 on sockets, both ways: nothing here is lenient, nothing is added that the caller did not write."""
+
 import json
 import os
 import select
@@ -61,7 +62,7 @@ class Socket:
     def send_each_byte(self, data, pause=0.0):
         for i in range(len(data)):
             try:
-                self.sock.sendall(data[i:i + 1])
+                self.sock.sendall(data[i : i + 1])
             except OSError:
                 return  # the peer has refused already: what it said is still to be read
             if pause:
@@ -220,7 +221,7 @@ def request(method, target, fields=(), body=None, host="localhost", chunked=Fals
 def chunks(body, size=7):
     out = b""
     for i in range(0, len(body), size):
-        part = body[i:i + size]
+        part = body[i : i + size]
         out += b"%x\r\n" % len(part) + part + b"\r\n"
     return out + b"0\r\n\r\n"
 

@@ -42,7 +42,8 @@ static void only_paths_of_the_list_match_byte_for_byte(void **state) {
                                             "/v1beta/models/g:generateContent/",
                                             "/v1beta/models/g%3AgenerateContent",
                                             "/v1beta/tunedModels/g:generateContent",
-                                            "/v1/models/g:generateContent"};
+                                            "/v1/models/a/b:generateContent",
+                                            "/v1/models/g"};
     struct route route;
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
         assert_int_equal(match(HTTP_POST, strangers[i], &route), FAILURE_NOT_FOUND);
@@ -102,6 +103,8 @@ static void gemini_names_model_and_verb_in_the_path(void **state) {
         {"/v1beta/models/gemini-x:generateContent", "gemini-x", "generateContent", OPERATION_GENERATE_CONTENT, false},
         {"/v1beta/models/gemini-x:streamGenerateContent", "gemini-x", "streamGenerateContent",
          OPERATION_GENERATE_CONTENT, true},
+        {"/v1/models/gemini-x:generateContent", "gemini-x", "generateContent", OPERATION_GENERATE_CONTENT, false},
+        {"/v1beta/models/e:batchEmbedContents", "e", "batchEmbedContents", OPERATION_EMBEDDINGS, false},
         {"/v1beta/models/e:embedContent", "e", "embedContent", OPERATION_EMBEDDINGS, false},
         {"/v1beta/models/a:b:countTokens", "a:b", "countTokens", OPERATION_COUNT_TOKENS, false}};
     struct route route;
