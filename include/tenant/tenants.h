@@ -9,6 +9,7 @@ struct tenant {
     uint32_t name_id;
     struct slice name;
     bool disabled;
+    const struct conf_texts *models;  /* patterns of what it may ask for; none: everything */
     const struct config_tenant *conf; /* NULL for the tenant `default` of a configuration without tenants */
 };
 

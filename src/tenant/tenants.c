@@ -37,7 +37,8 @@ struct tenants *tenants_compile(const struct config *c) {
     struct tenants *t = mem_zalloc(sizeof *t);
     size_t key_count = keys_count(c), next = 0;
     t->open_to_all = c->tenants.count == 0;
-    t->everybody = (struct tenant){.name_id = name_id(SLICE("default")), .name = SLICE("default")};
+    t->everybody = (struct tenant){
+        .name_id = name_id(SLICE("default")), .name = SLICE("default"), .models = &c->tenant_defaults.models};
     t->tenant_count = c->tenants.count;
     t->tenants = mem_zalloc((t->tenant_count + 1) * sizeof *t->tenants);
     t->keys = mem_zalloc((key_count + 1) * sizeof *t->keys);
@@ -46,7 +47,7 @@ struct tenants *tenants_compile(const struct config *c) {
     for (size_t i = 0; i < c->tenants.count; i++) {
         const struct config_tenant *from = &c->tenants.items[i];
         struct tenant *tenant = &t->tenants[i];
-        *tenant = (struct tenant){name_id(from->name.text), from->name.text, from->disabled, from};
+        *tenant = (struct tenant){name_id(from->name.text), from->name.text, from->disabled, &from->models, from};
         for (size_t j = 0; j < from->keys.count; j++) {
             struct tenant_key *key = &t->keys[next++];
             memcpy(key->digest, from->keys.items[j].digest, DIGEST_BYTES);
@@ -91,7 +92,7 @@ static bool any_matches(const struct conf_texts *patterns, struct slice s) {
 }
 
 bool tenant_may_use(const struct tenant *t, struct slice model) {
-    return t->conf == NULL || t->conf->models.count == 0 || any_matches(&t->conf->models, model);
+    return t->models->count == 0 || any_matches(t->models, model);
 }
 
 bool tenant_may_pass(const struct tenant *t, struct slice provider, struct slice method, struct slice path) {

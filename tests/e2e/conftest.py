@@ -1,6 +1,6 @@
-"""Fixtures. `gateway` is shared by a whole run, with the mock provider and a raw-socket one behind it; `start` makes one
-with a configuration of its own. Whatever was started is stopped with SIGTERM at the end, and then judged: exit status,
-sanitizer reports, and every line of its access log."""
+"""Fixtures. `gateway` is shared by a whole run, with the mock provider and a raw-socket one behind it; `start` makes
+one with a configuration of its own. Whatever was started is stopped with SIGTERM at the end, and then judged: exit
+status, sanitizer reports, and every line of its access log."""
 
 import ssl
 

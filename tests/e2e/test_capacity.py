@@ -1,4 +1,5 @@
-"""Ceilings: connections, a provider's slots and its line, buffers; and thousands of requests that leave nothing behind."""
+"""Ceilings: connections, a provider's slots and its line, buffers; and thousands of requests that leave nothing
+behind."""
 
 import socket
 import threading

@@ -1,5 +1,6 @@
-"""Random damage on both sides: whatever comes, the gateway stays up, every exchange leaves one sound record, and a whole
-request right after is served. WEIR_NOISE_SEED gives another sequence; a seed that found something is added to SEEDS."""
+"""Random damage on both sides: whatever comes, the gateway stays up, every exchange leaves one sound record, and a
+whole request right after is served. WEIR_NOISE_SEED gives another sequence; a seed that found something is added to
+SEEDS."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""Secrets stay where they belong: thousands of good and bad requests, and not 12 characters of any key in what the gateway
-wrote, sent to a client, or counted."""
+"""Secrets stay where they belong: thousands of good and bad requests, and not 12 characters of any key in what the
+gateway wrote, sent to a client, or counted."""
 
 import random
 

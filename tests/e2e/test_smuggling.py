@@ -1,6 +1,6 @@
-"""The second gate: what an HTTP parser may let through and a gateway must not. Every case is sent in one write, a byte at a
-time and over TLS, followed by a valid request; it must be refused once, the connection closed, the follower unanswered,
-and not one byte may reach the provider."""
+"""The second gate: what an HTTP parser may let through and a gateway must not. Every case is sent in one write, a byte
+at a time and over TLS, followed by a valid request; it must be refused once, the connection closed, the follower
+unanswered, and not one byte may reach the provider."""
 
 import json
 

@@ -1,4 +1,5 @@
-"""Certificates made at run time with the openssl command: an authority, a server for 127.0.0.1 and localhost, and bad ones."""
+"""Certificates made at run time with the openssl command: an authority, a server for 127.0.0.1 and localhost, and bad
+ones."""
 
 import pathlib
 import subprocess

@@ -104,11 +104,12 @@ class Mock(Process):
 
 
 class Gateway(Process):
-    """`weir serve` with a configuration of its own. stop_and_check() says all that is wrong with what it left behind."""
+    """`weir serve` with a configuration of its own. stop_and_check() says all that is wrong with what it left."""
 
     def __init__(self, directory, configuration, environment=None, tls=None):
         self.port, self.admin_port, self.tls_port = wire.free_port(), wire.free_port(), None
         configuration = dict(configuration)
+        self.port = configuration.pop("port", self.port)  # for a test that writes `listen` itself
         configuration.setdefault("listen", [{"address": f"127.0.0.1:{self.port}"}])
         if tls:
             self.tls_port = wire.free_port()

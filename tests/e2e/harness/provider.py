@@ -1,5 +1,5 @@
-"""A provider made of raw sockets. A test sets `handler(connection, request)`: it may send any bytes, stall, reset or cut.
-Everything it received is kept, connection by connection."""
+"""A provider made of raw sockets. A test sets `handler(connection, request)`: it may send any bytes, stall, reset or
+cut. Everything it received is kept, connection by connection."""
 
 import json
 import socket

@@ -171,6 +171,14 @@ static inline char *pattern_new(size_t n) {
     return p;
 }
 
+static inline void open_probe(struct probe *p, int *peer) {
+    int fd[2];
+    tcp_pair(fd);
+    *p = (struct probe){0};
+    p->c = conn_accept(loop, fd[1], NULL, &probe_ops, p);
+    *peer = fd[0];
+}
+
 static inline int fixture_setup(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
