@@ -65,7 +65,8 @@ struct conn {
     bool connecting, handshaking, reading /* wanted by the owner */, read_armed, writing, watching;
     bool eof_seen /* read from the socket */, eof_told, hangup_told, closing, broken, over_high, drain_owed;
     uint64_t opened_ns, connected_ns, ready_ns; /* connect began, TCP up, ready (TLS done) */
-    uint64_t linger_mark;                       /* bytes_out when lingering last saw progress */
+    uint64_t linger_mark;                       /* bytes_flushed when lingering last saw progress */
+    uint64_t bytes_flushed;                     /* taken by the socket, as sent (with TLS: encrypted) */
     uint64_t bytes_in, bytes_out;               /* plaintext given by and to the peer */
     uint64_t rtt_ns, rtt_read_ns;               /* the last round-trip time read, and when */
 };

@@ -42,6 +42,7 @@ struct exchange {
     struct body body;                 /* HELD: all of it; STREAMED: what could not be sent on yet */
     uint64_t body_received;           /* decoded bytes */
     uint64_t body_begun_ns, received_ns; /* received: the whole request was there; 0 = not yet */
+    uint64_t body_due_ns, body_paused_ns; /* the rest must come by then; since when the client is not read (STREAMED), or 0 */
     struct route route;
     void *scan_memory;                /* `facts` while the body comes, then the observer */
     struct request_facts *facts;      /* NULL once they have been read */
@@ -70,7 +71,7 @@ struct exchange {
     enum framing answer_framing;      /* towards the client */
     uint64_t response_bytes;          /* of the body, as sent */
     uint64_t ttft_written_ns, visible_written_ns, head_written_ns; /* when they went to the client's socket; 0 = not yet */
-    size_t stalled_bytes;             /* queued to the client when its deadline was last set */
+    uint64_t stall_due_ns, stall_mark; /* bytes are queued to the client: by when it must have taken more than so many; or 0 */
     bool answered;                    /* a head has gone to the client */
     bool answer_ended;                /* nothing more will be sent to the client */
     bool upstream_paused;

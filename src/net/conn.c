@@ -113,6 +113,7 @@ static enum send_result plain_send(struct conn *c, const struct iovec *pieces, i
     }
     size_t sent = n > 0 ? (size_t)n : 0;
     c->bytes_out += sent;
+    c->bytes_flushed += sent;
     return sent == total ? SEND_DONE : queue_rest(c, pieces, count, sent);
 }
 
@@ -139,6 +140,7 @@ size_t conn_write_out(struct conn *c) {
         return 0;
     }
     if (c->tls == NULL) c->bytes_out += (size_t)n;
+    c->bytes_flushed += (size_t)n;
     buf_consume(&c->out, (size_t)n);
     return (size_t)n;
 }

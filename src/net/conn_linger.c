@@ -12,6 +12,8 @@ static void sending_end(struct conn *c) {
     conn_tls_farewell(c);
     if (buf_length(&c->out) > 0 && !c->broken) {
         c->drain_owed = true;
+        c->linger_mark = c->bytes_flushed;
+        conn_deadline_set(c, c->loop->now_ns + LINGER_SEND_NS);
         conn_write_arm(c);
         return;
     }
@@ -43,11 +45,11 @@ static void linger_eof(struct conn *c) {
 }
 
 static void linger_deadline(struct conn *c) {
-    if (buf_length(&c->out) == 0 || c->bytes_out == c->linger_mark) {
+    if (buf_length(&c->out) == 0 || c->bytes_flushed == c->linger_mark) {
         conn_close(c);
         return;
     }
-    c->linger_mark = c->bytes_out;
+    c->linger_mark = c->bytes_flushed;
     conn_deadline_set(c, c->loop->now_ns + LINGER_SEND_NS);
 }
 
@@ -75,7 +77,7 @@ void conn_close_lingering(struct conn *c) {
     if (buf_length(&c->out) == 0) {
         sending_end(c);
     } else {
-        c->linger_mark = c->bytes_out;
+        c->linger_mark = c->bytes_flushed;
         c->drain_owed = true;
         conn_deadline_set(c, c->loop->now_ns + LINGER_SEND_NS);
     }

@@ -119,6 +119,7 @@ static void answer_begin(struct exchange *x, const struct http_head *h, struct o
     head_relay(x, h, &out->flat);
     x->answered = true;
     a->head_done = true;
+    if (a->sent) body_clear(&x->body, &x->worker->blocks); /* nobody will ask for it again */
     a->keep = h->keep_alive && h->framing != FRAMING_CLOSE;
 }
 

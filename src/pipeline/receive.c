@@ -11,6 +11,16 @@
 
 #define CLIENT_STALL_NS (60 * NS_PER_S) /* a client that takes nothing of its answer for this long is given up */
 
+/* ---- the client's clock ---- */
+
+/* One deadline for two duties: to bring the request, and to take the answer. Both can be due at once. */
+static void client_deadline(struct exchange *x) {
+    bool bringing = x->received_ns == 0 && !x->answer_ended && x->body_paused_ns == 0;
+    uint64_t due = bringing ? x->body_due_ns : TIMER_NEVER;
+    if (x->stall_due_ns != 0 && x->stall_due_ns < due) due = x->stall_due_ns;
+    conn_deadline_set(x->client->conn, due);
+}
+
 /* ---- the head ---- */
 
 static enum failure endpoint_find(struct exchange *x) {
@@ -29,7 +39,7 @@ static bool is_health(const struct exchange *x, struct slice path) {
 static bool health_answer(struct exchange *x) {
     bool ready = is_health(x, SLICE("/readyz"));
     if (!ready && !is_health(x, SLICE("/healthz"))) return false;
-    x->received_ns = x->worker->loop->now_ns;
+    if (x->head.framing == FRAMING_NONE) x->received_ns = x->worker->loop->now_ns; /* a body's bytes are no next request */
     x->unrecorded = true;
     if (ready && x->worker->draining) respond_json(x, 503, SLICE("{\"status\":\"draining\"}"));
     else respond_json(x, 200, ready ? SLICE("{\"status\":\"ready\"}") : SLICE("{\"status\":\"ok\"}"));
@@ -50,7 +60,10 @@ static enum failure body_expect(struct exchange *x) {
 static enum failure head_judge(struct exchange *x) {
     enum failure f = endpoint_find(x);
     enum failure who = head_credentials(x);
-    if (who != FAILURE_NONE) return who;
+    if (who != FAILURE_NONE) {
+        x->target = NULL; /* a stranger does not learn which providers there are */
+        return who;
+    }
     if (f != FAILURE_NONE) return f;
     if (x->route.operation == OPERATION_PASSTHROUGH && !passthrough_allowed(x)) return FAILURE_PATH_NOT_ALLOWED;
     if ((f = head_labels(x)) != FAILURE_NONE) return f;
@@ -106,7 +119,8 @@ static void head_complete(struct exchange *x, struct slice raw) {
     }
     x->admitted = true;
     scan_begin(x);
-    conn_deadline_set(x->client->conn, w->loop->now_ns + x->conf->config->http.header_time_ns);
+    x->body_due_ns = w->loop->now_ns + x->conf->config->http.header_time_ns;
+    client_deadline(x);
 }
 
 static size_t head_bytes(struct exchange *x, const char *p, size_t n) {
@@ -137,13 +151,18 @@ static size_t head_bytes(struct exchange *x, const char *p, size_t n) {
 
 /* ---- the body ---- */
 
+#define SILENCE_MAX_NS (3600 * NS_PER_S) /* however much has come before */
+
 /* A slow request must still come at body_rate on the whole; every byte received buys time. */
 static void body_deadline(struct exchange *x) {
     const struct config *c = x->conf->config;
-    uint64_t earned = c->http.body_rate_bytes_per_s == 0 ? x->worker->loop->now_ns - x->body_begun_ns
-                                                         : x->body_received * NS_PER_S / c->http.body_rate_bytes_per_s;
-    if (earned > 3600 * NS_PER_S) earned = 3600 * NS_PER_S;
-    conn_deadline_set(x->client->conn, x->body_begun_ns + c->http.header_time_ns + earned);
+    uint64_t now = x->worker->loop->now_ns, rate = c->http.body_rate_bytes_per_s;
+    uint64_t due = now + c->http.header_time_ns;
+    if (rate != 0)
+        due = x->body_begun_ns + c->http.header_time_ns + x->body_received / rate * NS_PER_S +
+              x->body_received % rate * NS_PER_S / rate;
+    x->body_due_ns = due < now + SILENCE_MAX_NS ? due : now + SILENCE_MAX_NS;
+    client_deadline(x);
 }
 
 static enum failure body_hold(struct exchange *x, struct slice data) {
@@ -178,7 +197,7 @@ static size_t body_bytes(struct exchange *x, const char *p, size_t n, bool *done
 
 static void request_received(struct exchange *x) {
     x->received_ns = x->worker->loop->now_ns;
-    conn_deadline_set(x->client->conn, TIMER_NEVER);
+    client_deadline(x);
 }
 
 size_t receive_bytes(struct exchange *x, const char *p, size_t n) {
@@ -210,12 +229,20 @@ void receive_cancel(struct exchange *x, struct attempt *a) {
     x->facts = NULL;
 }
 
+/* While the provider cannot keep up the client is not to blame: its clock stands still. */
 void receive_body_pause(struct exchange *x) {
-    if (x->client != NULL && x->received_ns == 0) conn_read_pause(x->client->conn);
+    if (x->client == NULL || x->received_ns != 0 || x->body_paused_ns != 0) return;
+    conn_read_pause(x->client->conn);
+    x->body_paused_ns = x->worker->loop->now_ns;
+    client_deadline(x);
 }
 
 void receive_body_resume(struct exchange *x) {
-    if (x->client != NULL && x->received_ns == 0) conn_read_resume(x->client->conn);
+    if (x->client == NULL || x->received_ns != 0 || x->body_paused_ns == 0) return;
+    conn_read_resume(x->client->conn);
+    x->body_begun_ns += x->worker->loop->now_ns - x->body_paused_ns;
+    x->body_paused_ns = 0;
+    body_deadline(x);
 }
 
 /* ---- the client while it is being answered ---- */
@@ -223,29 +250,41 @@ void receive_body_resume(struct exchange *x) {
 void receive_client_drained(struct exchange *x) {
     if (x->upstream_paused && x->attempt.up != NULL) {
         x->upstream_paused = false;
+        x->attempt.progress_ns = x->worker->loop->now_ns; /* its silence meanwhile was ours */
         conn_read_resume(x->attempt.up->conn);
         exchange_phase(x, stages[x->stage].phase, x->worker->loop->now_ns);
         attempt_deadline(x);
     }
-    if (conn_queued_bytes(x->client->conn) == 0 && x->received_ns != 0) conn_deadline_set(x->client->conn, TIMER_NEVER);
+    if (conn_queued_bytes(x->client->conn) == 0) {
+        x->stall_due_ns = 0;
+        client_deadline(x);
+    }
     stage_run(x);
+}
+
+static void stall_watch(struct exchange *x) {
+    x->stall_mark = x->client->conn->bytes_flushed;
+    x->stall_due_ns = x->worker->loop->now_ns + CLIENT_STALL_NS;
+    client_deadline(x);
 }
 
 /* Called when bytes had to be queued: the client must take some of them in time. */
 void receive_client_queued(struct exchange *x) {
     if (x->client == NULL || x->client->conn == NULL) return;
-    if (x->stalled_bytes == 0) conn_deadline_set(x->client->conn, x->worker->loop->now_ns + CLIENT_STALL_NS);
-    x->stalled_bytes = conn_queued_bytes(x->client->conn);
+    if (x->stall_due_ns == 0) stall_watch(x);
 }
 
 void receive_client_deadline(struct exchange *x) {
-    size_t queued = conn_queued_bytes(x->client->conn);
-    if (queued > 0 && queued < x->stalled_bytes) {
-        x->stalled_bytes = queued;
-        conn_deadline_set(x->client->conn, x->worker->loop->now_ns + CLIENT_STALL_NS);
-    } else if (queued > 0) {
-        exchange_fail(x, FAILURE_CLIENT_STALLED);
-    } else if (x->received_ns == 0) {
-        exchange_fail(x, FAILURE_RECEIVE_TIMEOUT);
+    uint64_t now = x->worker->loop->now_ns;
+    if (x->stall_due_ns != 0 && now >= x->stall_due_ns) {
+        if (x->client->conn->bytes_flushed == x->stall_mark) {
+            exchange_fail(x, FAILURE_CLIENT_STALLED);
+            return;
+        }
+        stall_watch(x);
     }
+    if (x->received_ns == 0 && !x->answer_ended && x->body_paused_ns == 0 && now >= x->body_due_ns)
+        exchange_fail(x, FAILURE_RECEIVE_TIMEOUT);
+    else
+        client_deadline(x);
 }

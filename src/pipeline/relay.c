@@ -13,6 +13,7 @@
 /* ---- towards the client ---- */
 
 static void written_note(struct exchange *x) {
+    if (x->head_written_ns != 0 && (x->observer == NULL || x->visible_written_ns != 0)) return;
     uint64_t now = loop_stamp(x->worker->loop);
     const struct observation *seen = x->observer != NULL ? observer_seen(x->observer) : NULL;
     if (x->head_written_ns == 0) x->head_written_ns = now;

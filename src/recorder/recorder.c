@@ -1,6 +1,8 @@
 /* The recorder's thread. The hard part is waking it cheaply: a write to an eventfd for every batch would cost the workers
  * a system call a turn, so it polls every 20 ms while there is traffic and asks to be woken only before it sleeps for
- * longer, never for more than a second: a wake-up may be missed between a worker's two memory accesses. The log's file is written without blocking anybody: a full pipe means that lines are dropped and counted. */
+ * longer, never for more than a second: a wake-up may be missed between a worker's two memory accesses. The log's file is
+ * written without blocking anybody: where it takes no more, whole lines are dropped and counted, and a line that is half
+ * out is finished before the next. */
 #include "recorder/recorder.h"
 
 #include <errno.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -28,33 +31,60 @@ struct recorder {
     int log_fd, wake_fd;
     _Atomic bool asleep, stopping, reopen;
     _Atomic uint64_t log_dropped;
-    struct buf out;
-    unsigned lines;
+    struct buf out; /* whole lines, but for the first when `torn` */
+    bool torn;      /* `out` begins with what a line lacks whose beginning is in the file */
+    bool stalled;   /* the last write waited in vain */
 };
+
+/* Standard output may be a pipe that others write to as well: opened anew, it can be made non-blocking for us alone. */
+static int stdout_open(void) {
+    struct stat s;
+    int fd = -1;
+    if (fstat(STDOUT_FILENO, &s) == 0 && (S_ISFIFO(s.st_mode) || S_ISCHR(s.st_mode)))
+        fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    return fd >= 0 ? fd : STDOUT_FILENO;
+}
 
 static bool log_open(struct recorder *r, char *error, size_t error_bytes) {
     if (!r->options.access) return true;
-    if (r->access_file == NULL) {
-        r->log_fd = STDOUT_FILENO;
-        return true;
-    }
-    int fd = open(r->access_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+    int fd = r->access_file != NULL ? open(r->access_file, flags, 0640) : stdout_open();
     if (fd < 0) {
         snprintf(error, error_bytes, "%s: %s", r->access_file, strerror(errno));
         return false;
     }
-    if (r->log_fd > STDOUT_FILENO) close(r->log_fd);
+    if (r->log_fd > STDERR_FILENO) close(r->log_fd);
     r->log_fd = fd;
     return true;
 }
 
-static void lines_lost(struct recorder *r) {
-    static _Atomic uint64_t gate;
-    atomic_fetch_add(&r->log_dropped, r->lines);
-    if (log_once_a_minute(&gate)) log_warn("access log: lines are being dropped: %s", strerror(errno));
+static size_t lines_count(struct slice s) {
+    size_t lines = 0;
+    for (const char *at = s.p, *end = s.p + s.n; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++) lines++;
+    return lines;
 }
 
-/* Writes the batch. A regular file takes it; a pipe nobody reads is waited for a second (the rings hold much more). */
+/* Drops what could not be written, but for the rest of a line that is half out. */
+static void lines_lost(struct recorder *r, struct slice left) {
+    static _Atomic uint64_t gate;
+    if (log_once_a_minute(&gate)) log_warn("access log: lines are being dropped: %s", strerror(errno));
+    if (left.p > r->out.data + r->out.start) r->torn = left.p[-1] != '\n';
+    size_t kept = r->torn ? (size_t)((const char *)memchr(left.p, '\n', left.n) - left.p) + 1 : 0;
+    atomic_fetch_add(&r->log_dropped, lines_count((struct slice){left.p + kept, left.n - kept}));
+    memmove(r->out.data, left.p, kept);
+    r->out.start = 0;
+    r->out.end = kept;
+}
+
+/* A pipe nobody reads is waited for a second (the rings hold much more); when stopping, once. */
+static bool log_takes_more(struct recorder *r) {
+    struct pollfd ready = {.fd = r->log_fd, .events = POLLOUT};
+    int wait_ms = r->stalled && atomic_load(&r->stopping) ? 0 : WRITE_WAIT_MS;
+    r->stalled = poll(&ready, 1, wait_ms) != 1;
+    if (r->stalled) errno = EAGAIN;
+    return !r->stalled;
+}
+
 static void batch_write(struct recorder *r) {
     struct slice left = buf_slice(&r->out);
     while (left.n > 0) {
@@ -62,26 +92,20 @@ static void batch_write(struct recorder *r) {
         if (n > 0) {
             left.p += n;
             left.n -= (size_t)n;
-            continue;
+        } else if (n == 0 || (errno != EINTR && (errno != EAGAIN || !log_takes_more(r)))) {
+            lines_lost(r, left);
+            return;
         }
-        if (n < 0 && errno == EINTR) continue;
-        struct pollfd ready = {.fd = r->log_fd, .events = POLLOUT};
-        if (n < 0 && errno == EAGAIN && poll(&ready, 1, WRITE_WAIT_MS) == 1) continue;
-        lines_lost(r);
-        break;
     }
+    r->torn = r->stalled = false;
     r->out.start = r->out.end = 0; /* keeps the memory for the next batch */
-    r->lines = 0;
 }
 
 static bool ring_drain(struct recorder *r, struct ring *ring) {
     size_t n;
     bool any = false;
     for (const struct record *record; (record = ring_peek(ring, &n)) != NULL; any = true) {
-        if (r->options.access) {
-            access_log_line(&r->out, record, slice_of(r->replica));
-            r->lines++;
-        }
+        if (r->options.access) access_log_line(&r->out, record, slice_of(r->replica));
         ring_release(ring);
         if (buf_length(&r->out) >= WRITE_BYTES) batch_write(r);
     }
@@ -98,7 +122,13 @@ static bool rings_drain(struct recorder *r) {
 static void reopen_if_asked(struct recorder *r) {
     char message[256];
     if (!atomic_exchange(&r->reopen, false)) return;
-    if (!log_open(r, message, sizeof message)) log_error("access log: %s; the old file stays open", message);
+    if (!log_open(r, message, sizeof message)) {
+        log_error("access log: %s; the old file stays open", message);
+    } else if (r->torn) { /* its beginning is in the old file: the new one begins with a whole line */
+        buf_consume(&r->out, (size_t)((char *)memchr(r->out.data, '\n', r->out.end) - r->out.data) + 1);
+        atomic_fetch_add(&r->log_dropped, 1);
+        r->torn = false;
+    }
 }
 
 static void sleep_until_woken(struct recorder *r) {
@@ -134,6 +164,16 @@ static void *recorder_run(void *context) {
     return NULL;
 }
 
+static void recorder_free(struct recorder *r) {
+    for (unsigned i = 0; i < r->options.rings; i++) ring_free(r->rings[i]);
+    if (r->log_fd > STDERR_FILENO) close(r->log_fd);
+    if (r->wake_fd >= 0) close(r->wake_fd);
+    buf_clear(&r->out);
+    mem_free(r->access_file);
+    mem_free(r->replica);
+    mem_free(r);
+}
+
 struct recorder *recorder_start(const struct recorder_options *o, char *error, size_t error_bytes) {
     struct recorder *r = mem_zalloc(sizeof *r);
     r->options = *o;
@@ -141,16 +181,15 @@ struct recorder *recorder_start(const struct recorder_options *o, char *error, s
     r->access_file = o->access_file != NULL ? mem_strndup(o->access_file, strlen(o->access_file)) : NULL;
     r->log_fd = -1;
     r->wake_fd = eventfd(0, EFD_CLOEXEC);
+    int failed = r->wake_fd < 0 ? errno : 0;
     for (unsigned i = 0; i < o->rings; i++) r->rings[i] = ring_new(RECORDER_RING_BYTES);
-    if (!log_open(r, error, error_bytes) || r->wake_fd < 0 || pthread_create(&r->thread, NULL, recorder_run, r) != 0) {
-        if (r->wake_fd < 0) snprintf(error, error_bytes, "eventfd: %s", strerror(errno));
-        for (unsigned i = 0; i < o->rings; i++) ring_free(r->rings[i]);
-        mem_free(r->access_file);
-        mem_free(r->replica);
-        mem_free(r);
-        return NULL;
+    if (log_open(r, error, error_bytes)) {
+        if (failed == 0) failed = pthread_create(&r->thread, NULL, recorder_run, r);
+        if (failed == 0) return r;
+        snprintf(error, error_bytes, "recorder: %s", strerror(failed));
     }
-    return r;
+    recorder_free(r);
+    return NULL;
 }
 
 struct ring *recorder_ring(struct recorder *r, unsigned worker) { return r->rings[worker]; }
@@ -181,11 +220,5 @@ void recorder_stop(struct recorder *r) {
     atomic_store(&r->stopping, true);
     wake_write(r);
     pthread_join(r->thread, NULL);
-    for (unsigned i = 0; i < r->options.rings; i++) ring_free(r->rings[i]);
-    if (r->log_fd > STDERR_FILENO) close(r->log_fd);
-    close(r->wake_fd);
-    buf_clear(&r->out);
-    mem_free(r->access_file);
-    mem_free(r->replica);
-    mem_free(r);
+    recorder_free(r);
 }

@@ -1,20 +1,26 @@
 /* Connection permits. Taking and giving without a line is one atomic each; the lock is only for the line itself. A worker
- * that is told may find the permit taken by somebody faster: it then joins the line again, at its end. */
+ * that is told may find the permit taken by somebody faster: it then joins the line again, at its end. The hard part is
+ * that a message is one struct: it must not be posted again while it is on its way, so a told worker is not in the line
+ * until it has heard. */
 #include "upstream/permits.h"
 
 #include <stdatomic.h>
 
 void permits_init(struct permits *p, uint64_t max) {
-    atomic_store(&p->used, 0);
-    atomic_store(&p->waiting_count, 0);
-    atomic_store(&p->queued_count, 0);
-    p->max = max;
-    p->first = NULL;
+    *p = (struct permits){.max = max};
     p->tail = &p->first;
     pthread_mutex_init(&p->lock, NULL);
 }
 
 void permits_clear(struct permits *p) { pthread_mutex_destroy(&p->lock); }
+
+void permits_join(struct permits *p, struct permit_waiter *w) {
+    pthread_mutex_lock(&p->lock);
+    w->next_member = p->members;
+    p->members = w;
+    p->member_count++;
+    pthread_mutex_unlock(&p->lock);
+}
 
 bool permits_take(struct permits *p) {
     uint64_t used = atomic_load_explicit(&p->used, memory_order_relaxed);
@@ -33,22 +39,39 @@ static struct permit_waiter *line_pop(struct permits *p) {
     return w;
 }
 
+/* Under the lock. A worker whose inbox is closed or full is passed over. */
+static void next_tell(struct permits *p) {
+    struct permit_waiter *w;
+    while (atomic_load(&p->used) < p->max && (w = line_pop(p)) != NULL) {
+        w->told = inbox_post(w->inbox, &w->message);
+        if (w->told) return;
+    }
+}
+
+/* Under the lock. Idle connections hold permits as well as busy ones; one of another worker's is asked for. */
+static void yield_ask(struct permits *p, const struct permit_waiter *starved) {
+    for (struct permit_waiter *m = p->members; m != NULL; m = m->next_member) {
+        if (m == starved || m->asked || atomic_load_explicit(m->idle_count, memory_order_relaxed) == 0) continue;
+        m->asked = inbox_post(m->inbox, &m->yield);
+        if (m->asked) return;
+    }
+}
+
 void permits_give(struct permits *p) {
     atomic_fetch_sub(&p->used, 1);
     permits_pass(p);
 }
 
 void permits_pass(struct permits *p) {
-    if (!permits_contended(p)) return;
+    if (atomic_load(&p->waiting_count) == 0) return;
     pthread_mutex_lock(&p->lock);
-    struct permit_waiter *w = line_pop(p);
-    if (w != NULL) inbox_post(w->inbox, &w->message);
+    next_tell(p);
     pthread_mutex_unlock(&p->lock);
 }
 
 void permits_wait(struct permits *p, struct permit_waiter *w) {
     pthread_mutex_lock(&p->lock);
-    if (!w->waiting) {
+    if (!w->waiting && !w->told) {
         w->waiting = true;
         w->next = NULL;
         *p->tail = w;
@@ -56,7 +79,8 @@ void permits_wait(struct permits *p, struct permit_waiter *w) {
         atomic_fetch_add(&p->waiting_count, 1);
     }
     /* A permit given between the failed take and joining the line told nobody. */
-    if (atomic_load(&p->used) < p->max && (w = line_pop(p)) != NULL) inbox_post(w->inbox, &w->message);
+    if (atomic_load(&p->used) < p->max) next_tell(p);
+    else yield_ask(p, w);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -71,4 +95,27 @@ void permits_leave(struct permits *p, struct permit_waiter *w) {
         break;
     }
     pthread_mutex_unlock(&p->lock);
+}
+
+void permits_heard(struct permits *p, struct permit_waiter *w) {
+    pthread_mutex_lock(&p->lock);
+    w->told = false;
+    pthread_mutex_unlock(&p->lock);
+}
+
+unsigned permits_yield_heard(struct permits *p, struct permit_waiter *w) {
+    pthread_mutex_lock(&p->lock);
+    w->asked = false;
+    unsigned wanted = atomic_load(&p->waiting_count) - (w->waiting ? 1 : 0);
+    pthread_mutex_unlock(&p->lock);
+    return wanted;
+}
+
+bool permits_over_share(struct permits *p, const struct permit_waiter *w, uint64_t held) {
+    if (!permits_contended(p)) return false;
+    pthread_mutex_lock(&p->lock);
+    bool others = p->first != NULL && (p->first != w || w->next != NULL);
+    bool over = others && held * p->member_count > p->max;
+    pthread_mutex_unlock(&p->lock);
+    return over;
 }

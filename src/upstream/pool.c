@@ -1,6 +1,7 @@
 /* Idle upstream connections and the line of those who want one. The hard part is fairness without handing work across
- * threads: a returned connection goes to this worker's own line first; when other workers wait for a permit instead, it
- * is closed, which frees its permit for the longest-waiting of them. */
+ * threads: a returned connection goes to this worker's own line first, unless it holds more than its share; when other
+ * workers wait for a permit instead, it is closed, which frees its permit for the longest-waiting of them. A worker that
+ * finds no permit makes one that sits on idle connections close one. */
 #include "upstream/pool.h"
 
 #include <assert.h>
@@ -66,14 +67,29 @@ static void line_serve(struct loop_task *task) {
         pool_wait_leave(p, w);
         w->ready(w, u);
     }
+    permits_pass(&p->provider->permits); /* told, but a connection of its own came first: somebody else may wait */
 }
 
 static void permit_told(struct message *m, void *context) {
     (void)context;
     struct permit_waiter *w = (struct permit_waiter *)((char *)m - offsetof(struct permit_waiter, message));
     struct pool *p = (struct pool *)((char *)w - offsetof(struct pool, permit));
+    permits_heard(&p->provider->permits, w);
     if (p->first_waiting != NULL) loop_defer(p->loop, &p->wake);
     else permits_pass(&p->provider->permits);
+}
+
+/* Others wait for a permit: the connections that have been idle longest go. */
+static void yield_asked(struct message *m, void *context) {
+    (void)context;
+    struct permit_waiter *w = (struct permit_waiter *)((char *)m - offsetof(struct permit_waiter, yield));
+    struct pool *p = (struct pool *)((char *)w - offsetof(struct pool, permit));
+    unsigned wanted = permits_yield_heard(&p->provider->permits, w);
+    for (; wanted > 0 && p->idle != NULL; wanted--) {
+        struct upstream *oldest = p->idle;
+        while (oldest->next != NULL) oldest = oldest->next;
+        idle_drop(oldest);
+    }
 }
 
 void pool_init(struct pool *p, struct provider *provider, struct loop *l, struct inbox *inbox) {
@@ -81,7 +97,10 @@ void pool_init(struct pool *p, struct provider *provider, struct loop *l, struct
     p->last_waiting = &p->first_waiting;
     p->permit.inbox = inbox;
     p->permit.message.run = permit_told;
+    p->permit.yield.run = yield_asked;
+    p->permit.idle_count = &p->idle_count;
     p->wake.run = line_serve;
+    permits_join(&provider->permits, &p->permit);
 }
 
 void pool_close_idle(struct pool *p) {
@@ -123,14 +142,21 @@ struct upstream *pool_open(struct pool *p, const struct sockaddr *address, sockl
     return u;
 }
 
+/* Is this connection's permit needed more by another worker? Then this one goes to the end of the line behind it. */
+static bool wanted_elsewhere(struct pool *p) {
+    struct permits *permits = &p->provider->permits;
+    if (p->first_waiting == NULL) return permits_contended(permits);
+    if (!permits_over_share(permits, &p->permit, p->open_count)) return false;
+    permits_leave(permits, &p->permit);
+    return true;
+}
+
 void pool_checkin(struct upstream *u) {
     struct pool *p = u->pool;
     u->user = NULL;
     u->uses++;
-    bool wanted_elsewhere = p->first_waiting == NULL && permits_contended(&p->provider->permits);
-    if (p->loop->now_ns >= u->retire_ns || p->idle_count >= IDLE_MAX || wanted_elsewhere) {
-        conn_close(u->conn);
-        upstream_free(u);
+    if (p->loop->now_ns >= u->retire_ns || p->idle_count >= IDLE_MAX || wanted_elsewhere(p)) {
+        pool_discard(u);
         return;
     }
     conn_owner_set(u->conn, &idle_ops, u);

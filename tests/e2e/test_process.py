@@ -92,7 +92,8 @@ def test_without_descriptors_it_waits_without_spinning_and_recovers(own, raw):
     gateway = own()
     assert gateway.post(CHAT, chat(), AUTH).status == 200
     used = gateway.open_files()
-    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (used + 12, used + 12))
+    soft, hard = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (used + 12, hard))
     clients = []
     for _ in range(40):
         clients.append(gateway.connect(timeout=2.0))
@@ -104,7 +105,7 @@ def test_without_descriptors_it_waits_without_spinning_and_recovers(own, raw):
     assert gateway.is_alive()
     for client in clients:
         client.close()
-    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (soft, hard))
 
     def served():
         try:
