@@ -13,13 +13,13 @@ struct attempt {
     struct pool *pool;
     struct upstream *up;
     struct pool_wait waiting;         /* its place in the pool's line */
-    bool in_line;
+    bool in_line, called;             /* called: it has been to the front of the line */
     struct resolution *resolution;    /* the provider's addresses, asked for or there; until connected */
     unsigned address_next;            /* of the resolution's answer: tried one after the other */
     struct timer deadline;            /* queue, connect, send, first token, idle: whichever is next */
     struct ledger ledger;
     enum failure failure;
-    uint64_t begun_ns, send_begun_ns, send_ended_ns, progress_ns; /* progress: the last byte or event that counts against `idle` */
+    uint64_t begun_ns, connect_from_ns, send_begun_ns, send_ended_ns, progress_ns; /* progress: the last byte or event that counts against `idle` */
     uint64_t body_sent;               /* of the request's body (edited length) */
     bool connected, reused, fresh_only; /* fresh_only: no pooled connection, a stale one has failed before */
     bool head_sent, end_sent, sent;   /* sent: the whole request is in the socket */

@@ -25,4 +25,5 @@ void client_accept(struct worker *w, int fd, struct tls_context *tls, uint64_t a
  * was read whole and both sides allow it; otherwise the connection lingers and closes. */
 void client_exchange_over(struct client *c, bool reusable);
 void client_exchange_broken(struct client *c); /* … or its answer must not look complete: the connection is reset */
+void client_drop(struct client *c);            /* at once, whatever it still waits for; its exchange settles */
 void client_close_idle(struct worker *w);      /* those between requests */

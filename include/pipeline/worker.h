@@ -38,4 +38,5 @@ void worker_init(struct worker *w, unsigned index, const struct snapshot *conf, 
 void worker_clear(struct worker *w);   /* after its loop has ended; everything open is closed */
 /* No new work from here on: idle client connections close, those in use close after their answer. */
 void worker_drain(struct worker *w);
-void worker_cut(struct worker *w);     /* ends what is still running: `draining` */
+void worker_cut(struct worker *w);     /* ends what is still running: `draining`; clients may still take what is queued */
+void worker_end(struct worker *w);     /* … and those that do not are dropped: every exchange has settled */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "http/sse.h"
+#include "prefix.h"
 #include "reading.h"
 
 static const struct slice done_text = SLICE_INIT("[DONE]");
@@ -15,6 +16,7 @@ struct observer {
     struct reading reading;
     struct json_scan scan;
     struct sse_reader sse;
+    struct prefix prefix;
     enum dialect dialect;
     enum operation operation;
     enum answer_shape shape;
@@ -137,8 +139,11 @@ static void event_open(struct observer *o) {
 }
 
 static void data_take(struct observer *o, struct slice text) {
+    bool begins = !o->data_open;
     event_open(o);
     if (o->done_matched < done_text.n) done_match(o, text);
+    size_t known = begins ? prefix_take(&o->prefix, &o->scan, &o->reading.event, text) : 0;
+    text = (struct slice){text.p + known, text.n - known};
     if (o->json != JSON_BAD) o->json = json_scan_feed(&o->scan, text.p, text.n);
 }
 

@@ -9,14 +9,16 @@
 #include "receive.h"
 #include "relay.h"
 #include "respond.h"
+#include "send.h"
 #include "steps.h"
 
 enum { INTERIM_MAX = 8, ANSWER_HEAD_MAX = 65536 };
 
 /* ---- what a status means ---- */
 
-static enum failure status_failure(unsigned status) {
+static enum failure status_failure(const struct exchange *x, unsigned status) {
     if (status < 300) return FAILURE_NONE;
+    if (status == 304 && x->route.operation == OPERATION_PASSTHROUGH) return FAILURE_NONE; /* the client asked under a condition */
     if (status < 400 || status == 401 || status == 403 || status == 407)
         return status < 400 ? FAILURE_BAD_RESPONSE : FAILURE_PROVIDER_AUTH;
     if (status == 429) return FAILURE_RATE_LIMITED;
@@ -103,7 +105,7 @@ static void facts_keep(struct exchange *x, const struct http_head *h) {
 static void answer_begin(struct exchange *x, const struct http_head *h, struct outgoing *out) {
     struct attempt *a = &x->attempt;
     struct slice type = head_value(h, FIELD_CONTENT_TYPE);
-    enum failure f = status_failure(h->status);
+    enum failure f = status_failure(x, h->status);
     if (f != FAILURE_NONE) {
         x->failure = f;
         x->source = SOURCE_PROVIDER;
@@ -157,7 +159,7 @@ static void head_bytes(struct exchange *x, struct slice *bytes, struct outgoing 
         a->head_ns = x->worker->loop->wake_ns;
         a->status = (uint16_t)h.status;
         facts_keep(x, &h);
-        enum failure f = status_failure(h.status);
+        enum failure f = status_failure(x, h.status);
         if (f != FAILURE_NONE && !is_relayed(f)) a->failure = f;
         else answer_begin(x, &h, out);
     }
@@ -300,6 +302,7 @@ static enum step attempt_check(struct exchange *x, struct attempt *a) {
 enum step wait_enter(struct exchange *x, struct attempt *a) {
     enum step checked = attempt_check(x, a);
     if (checked != STEP_NEXT) return checked;
+    if (!a->sent && !a->answer_done) send_rest(x);
     return content_begun(x) ? STEP_NEXT : STEP_WAIT;
 }
 
@@ -312,6 +315,7 @@ enum step stream_enter(struct exchange *x, struct attempt *a) {
     enum step checked = attempt_check(x, a);
     if (checked != STEP_NEXT) return checked;
     if (!a->answer_done) {
+        if (!a->sent) send_rest(x);
         if (x->upstream_paused) exchange_phase(x, PHASE_DRAIN, x->worker->loop->now_ns);
         return STEP_WAIT;
     }

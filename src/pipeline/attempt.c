@@ -42,10 +42,10 @@ static uint64_t deadline_of(const struct exchange *x, enum failure *missed) {
     }
     if (!a->connected) {
         *missed = FAILURE_CONNECT_TIMEOUT;
-        return due_after(a->begun_ns, c->timeouts.connect_ns);
+        return due_after(a->connect_from_ns, c->timeouts.connect_ns);
     }
     if (x->upstream_paused) return TIMER_NEVER; /* the client is the slow one: its own deadline runs */
-    if (!a->sent && !a->any_byte) {
+    if (!a->sent && !a->head_done) {
         if (x->body_mode == BODY_STREAMED && conn_queued_bytes(a->up->conn) == 0) return TIMER_NEVER;
         *missed = FAILURE_SEND_TIMEOUT;
         return due_after(a->progress_ns, c->timeouts.idle_ns);
@@ -89,7 +89,10 @@ static void line_ready(struct pool_wait *w, struct upstream *u) {
     struct exchange *x = (struct exchange *)((char *)w - offsetof(struct exchange, attempt.waiting));
     exchange_callback_begin(x);
     x->attempt.in_line = false;
+    x->attempt.called = true;
+    x->attempt.connect_from_ns = x->worker->loop->now_ns;
     if (u != NULL) connection_taken(x, u);
+    else attempt_deadline(x);
     stage_run(x);
     exchange_callback_end(x);
 }
@@ -99,7 +102,8 @@ void attempt_begin(struct exchange *x, bool fresh_only) {
     uint64_t now = loop_stamp(x->worker->loop); /* what came before was `admit` */
     x->attempts++;
     ledger_enter(&x->ledger, PHASE_RETRY, now);
-    *a = (struct attempt){.pool = &x->worker->pools[x->target->provider->slot], .fresh_only = fresh_only, .begun_ns = now};
+    *a = (struct attempt){.pool = &x->worker->pools[x->target->provider->slot], .fresh_only = fresh_only, .begun_ns = now,
+                          .connect_from_ns = now};
     a->waiting.ready = line_ready;
     a->deadline.fire = deadline_fire;
     ledger_begin(&a->ledger, PHASE_QUEUE, x->ledger.since_ns);
@@ -146,7 +150,8 @@ static enum failure line_join(struct exchange *x) {
 enum step queue_enter(struct exchange *x, struct attempt *a) {
     if (a->in_line) return STEP_WAIT;
     if (a->up != NULL) return STEP_NEXT;
-    struct upstream *u = a->fresh_only ? NULL : pool_checkout(a->pool);
+    bool others_first = a->pool->first_waiting != NULL; /* a connection that came back is theirs */
+    struct upstream *u = a->fresh_only || others_first ? NULL : pool_checkout(a->pool);
     if (u != NULL) connection_taken(x, u);
     return STEP_NEXT;
 }
@@ -190,6 +195,7 @@ static enum failure connect_next(struct exchange *x) {
     struct attempt *a = &x->attempt;
     const struct addresses *list = &a->resolution->ask.answer;
     if (list->count == 0) return FAILURE_DNS_FAILED;
+    if (!a->called && a->pool->first_waiting != NULL) return line_join(x);
     while (a->address_next < list->count) {
         unsigned i = a->address_next;
         exchange_phase(x, PHASE_CONNECT, loop_stamp(x->worker->loop));

@@ -56,17 +56,22 @@ static void client_await_request(struct client *c) {
     conn_deadline_set(c->conn, c->worker->loop->now_ns + c->worker->conf->config->http.keepalive_ns);
 }
 
-/* The first byte of a request is there: an exchange begins. Empty lines before a request are not a beginning. */
+/* The first byte of a request is there: an exchange begins. */
 static void client_begin(struct client *c) {
     struct worker *w = c->worker;
     struct exchange *x = exchange_new(c, w->loop->wake_ns);
     c->exchange = x;
     c->exchanges++;
-    conn_deadline_set(c->conn, w->loop->now_ns + w->conf->config->http.header_time_ns);
+    x->body_due_ns = w->loop->now_ns + w->conf->config->http.header_time_ns;
+    conn_deadline_set(c->conn, x->body_due_ns);
 }
+
+/* Some clients end a body with an empty line of their own (RFC 9112 2.2): alone, it begins no request. */
+static bool is_empty_line(const char *p, size_t n) { return n == 2 && p[0] == '\r' && p[1] == '\n'; }
 
 /* Takes bytes for the request that is being read; returns how many. Stops at the end of the request. */
 static size_t client_take(struct client *c, const char *p, size_t n) {
+    if (c->exchange == NULL && is_empty_line(p, n)) return n;
     if (c->exchange == NULL) client_begin(c);
     struct exchange *x = c->exchange;
     exchange_callback_begin(x);
@@ -211,6 +216,17 @@ void client_exchange_broken(struct client *c) {
     struct conn *conn = c->conn;
     client_forget(c);
     conn_abort(conn);
+}
+
+void client_drop(struct client *c) {
+    struct exchange *x = c->exchange;
+    conn_abort(c->conn);
+    client_forget(c);
+    if (x == NULL) return;
+    exchange_callback_begin(x);
+    x->client = NULL;
+    exchange_fail(x, FAILURE_CLIENT_STALLED);
+    exchange_callback_end(x);
 }
 
 void client_close_idle(struct worker *w) {

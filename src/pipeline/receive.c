@@ -157,11 +157,12 @@ static size_t head_bytes(struct exchange *x, const char *p, size_t n) {
 static void body_deadline(struct exchange *x) {
     const struct config *c = x->conf->config;
     uint64_t now = x->worker->loop->now_ns, rate = c->http.body_rate_bytes_per_s;
-    uint64_t due = now + c->http.header_time_ns;
-    if (rate != 0)
+    uint64_t due = now + c->http.header_time_ns, latest = now + SILENCE_MAX_NS;
+    if (rate != 0 && x->body_received / rate > (latest - x->body_begun_ns) / NS_PER_S) due = latest; /* no overflow below */
+    else if (rate != 0)
         due = x->body_begun_ns + c->http.header_time_ns + x->body_received / rate * NS_PER_S +
               x->body_received % rate * NS_PER_S / rate;
-    x->body_due_ns = due < now + SILENCE_MAX_NS ? due : now + SILENCE_MAX_NS;
+    x->body_due_ns = due < latest ? due : latest;
     client_deadline(x);
 }
 

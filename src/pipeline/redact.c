@@ -35,8 +35,8 @@ static size_t run_advance(struct redactor *r, char c) {
 struct slice redact_take(struct redactor *r, struct slice data) {
     size_t length = r->held_length + data.n;
     if (length > r->out_capacity) {
-        r->out_capacity = length;
-        r->out = arena_alloc(r->arena, length);
+        r->out_capacity = length > 2 * r->out_capacity ? length : 2 * r->out_capacity;
+        r->out = arena_alloc(r->arena, r->out_capacity);
     }
     memcpy(r->out, r->held, r->held_length);
     memcpy(r->out + r->held_length, data.p, data.n);

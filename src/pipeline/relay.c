@@ -120,6 +120,12 @@ static void end_send(struct exchange *x, struct outgoing *out) {
     x->attempt.answer_done = true;
 }
 
+/* A length promises the client an end that it must not be given. When nothing has gone out, an error still can. */
+static void last_withhold(struct exchange *x, struct outgoing *out) {
+    outgoing_begin(out, x->worker);
+    if (x->head_written_ns == 0 && x->response_bytes == 0) x->answered = false;
+}
+
 void relay_end(struct exchange *x, struct outgoing *out) {
     if (x->relay == RELAY_REDACT) outgoing_body(x, out, redact_end(x->redactor));
     if (x->observer != NULL) observer_end(x->observer, x->worker->loop->wake_ns);
@@ -129,7 +135,8 @@ void relay_end(struct exchange *x, struct outgoing *out) {
         x->source = SOURCE_PROVIDER;
     }
     if (stream_is_cut(x)) {
-        outgoing_flush(x, out, SLICE(""));
+        if (x->answer_framing == FRAMING_LENGTH) last_withhold(x, out);
+        else outgoing_flush(x, out, SLICE(""));
         x->attempt.failure = FAILURE_TRUNCATED;
     } else {
         end_send(x, out);
@@ -165,8 +172,9 @@ void relay_bytes(struct exchange *x, struct outgoing *out, struct slice bytes) {
             if (a->first_byte_ns == 0) a->first_byte_ns = x->worker->loop->wake_ns;
             if (x->observer == NULL) a->progress_ns = x->worker->loop->wake_ns;
             a->answer_bytes += data.n;
+            bool look_later = x->relay == RELAY_RAW; /* events_relay() looks itself, also when it gives up on events */
             run_relay(x, out, data);
-            if (x->relay == RELAY_RAW) runs[run_count++] = data;
+            if (look_later) runs[run_count++] = data;
         }
         if (run_count == RUNS_MAX || (state == BODY_MORE && used == 0) || state == BODY_BAD) {
             outgoing_flush(x, out, SLICE(""));

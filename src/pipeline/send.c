@@ -5,6 +5,7 @@
 #include "http/write.h"
 #include "pipeline/exchange.h"
 #include "receive.h"
+#include "send.h"
 #include "steps.h"
 
 enum { PIECES_MAX = 64 };
@@ -133,10 +134,16 @@ static enum send_result send_streamed(struct exchange *x, struct slice head) {
     return result;
 }
 
+/* More than the head can come to: each field may gain a space, and a length or a trace is added. */
+static size_t head_bound(const struct exchange *x) {
+    return x->head.raw.n + x->head.field_count + x->path_out.n + x->target->provider->fields.n + 256;
+}
+
 static void send_now(struct exchange *x) {
     struct attempt *a = &x->attempt;
     struct worker *w = x->worker;
-    struct buf head = {.data = w->scratch, .capacity = sizeof w->scratch};
+    bool fits = head_bound(x) <= sizeof w->scratch;
+    struct buf head = {.data = fits ? w->scratch : NULL, .capacity = fits ? sizeof w->scratch : 0};
     if (!a->head_sent) {
         head_compose(x, &head);
         a->send_begun_ns = loop_stamp(w->loop);
@@ -146,11 +153,17 @@ static void send_now(struct exchange *x) {
     enum send_result result = x->body_mode == BODY_HELD ? send_held(x, buf_slice(&head)) : send_streamed(x, buf_slice(&head));
     bool all_given = x->body_mode == BODY_HELD ? a->body_sent == splice_length(&x->edits, x->body.length) : x->received_ns != 0;
     a->progress_ns = loop_stamp(w->loop);
-    if (all_given && result == SEND_DONE) {
+    if (all_given && result == SEND_DONE && conn_queued_bytes(a->up->conn) == 0) {
         a->sent = true;
-        a->send_ended_ns = a->progress_ns;
+        if (!a->head_done) a->send_ended_ns = a->progress_ns;
     }
     attempt_deadline(x);
+    if (!fits) buf_clear(&head);
+}
+
+void send_rest(struct exchange *x) {
+    const struct attempt *a = &x->attempt;
+    if (!a->sent && a->up != NULL && conn_queued_bytes(a->up->conn) < CONN_LOW_BYTES) send_now(x);
 }
 
 enum step send_enter(struct exchange *x, struct attempt *a) {
@@ -159,12 +172,9 @@ enum step send_enter(struct exchange *x, struct attempt *a) {
         x->failure = a->failure;
         return STEP_FAIL;
     }
-    if (!a->sent && !a->any_byte && (!a->head_sent || conn_queued_bytes(a->up->conn) < CONN_LOW_BYTES)) send_now(x);
-    if (!a->sent && !a->any_byte) return STEP_WAIT;
-    if (!a->sent) {
-        a->send_ended_ns = x->worker->loop->now_ns;
-        a->keep = false;
-    }
+    if (!a->sent && !a->head_done && (!a->head_sent || conn_queued_bytes(a->up->conn) < CONN_LOW_BYTES)) send_now(x);
+    if (!a->sent && !a->head_done) return STEP_WAIT;
+    if (!a->sent) a->send_ended_ns = x->worker->loop->now_ns; /* the answer has begun: the rest is not `send` any more */
     return STEP_NEXT;
 }
 

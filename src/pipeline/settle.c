@@ -7,6 +7,7 @@
 #include "facts/names.h"
 #include "llm/price.h"
 #include "pipeline/exchange.h"
+#include "receive.h"
 #include "steps.h"
 
 /* Seen tokens where the provider gave no count: a client that left, a stream that was cut. Four bytes of text a token is
@@ -38,8 +39,9 @@ static uint64_t since(uint64_t from_ns, uint64_t to_ns) {
 
 /* (last token - first token) / (output tokens - those before the first visible sign - 1), null below 2. */
 static uint64_t tpot_of(const struct observation *seen, const struct usage *u) {
-    if (seen->first_token_ns == 0 || u->output < seen->hidden_tokens + 2 || seen->chunks < 2) return TIME_UNKNOWN_NS;
-    return (seen->last_token_ns - seen->first_token_ns) / (u->output - seen->hidden_tokens - 1);
+    uint64_t before = (uint64_t)seen->hidden_tokens + 1; /* any number can come from a provider */
+    if (seen->first_token_ns == 0 || u->output <= before || seen->chunks < 2) return TIME_UNKNOWN_NS;
+    return (seen->last_token_ns - seen->first_token_ns) / (u->output - before);
 }
 
 static void observation_book(const struct exchange *x, struct record *r) {
@@ -173,7 +175,10 @@ enum step settle_enter(struct exchange *x, struct attempt *a) {
     (void)a;
     struct worker *w = x->worker;
     assert(x->answer_ended);
-    if (!client_has_it(x)) return STEP_WAIT;
+    if (!client_has_it(x)) {
+        receive_client_queued(x);
+        return STEP_WAIT;
+    }
     attempt_release(x, false);
     timer_cancel(&w->loop->wheel, &x->total);
     if (x->observer != NULL) observer_end(x->observer, w->loop->now_ns);

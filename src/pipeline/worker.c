@@ -49,7 +49,16 @@ void worker_drain(struct worker *w) {
 void worker_cut(struct worker *w) {
     for (struct client *c = w->clients, *next; c != NULL; c = next) {
         next = c->next;
-        if (c->exchange != NULL) exchange_fail(c->exchange, FAILURE_DRAINING);
+        struct exchange *x = c->exchange;
+        if (x == NULL) continue;
+        exchange_callback_begin(x);
+        exchange_fail(x, FAILURE_DRAINING);
+        exchange_callback_end(x);
     }
     for (size_t i = 0; i < w->conf->provider_count; i++) pool_close_idle(&w->pools[w->conf->providers[i]->slot]);
+}
+
+void worker_end(struct worker *w) {
+    worker_cut(w);
+    while (w->clients != NULL) client_drop(w->clients);
 }

@@ -142,7 +142,6 @@ static void stop(struct gateway *g) {
     admin_stop(g->admin); /* it reads what the workers count */
     threads_stop(g);
     if (g->admin_fd >= 0) close(g->admin_fd);
-    resolver_free(g->resolver);
     if (g->signal_fd > 0) {
         event_del(&g->signal_event);
         close(g->signal_fd);

@@ -28,7 +28,7 @@ static void cut_run(struct message *m, void *context) {
 static void stop_run(struct message *m, void *context) {
     (void)m;
     struct worker *w = context;
-    worker_cut(w);
+    worker_end(w);
     loop_stop(w->loop);
 }
 
@@ -75,6 +75,8 @@ void threads_stop(struct gateway *g) {
         if (g->threads[i]->running) inbox_post(&g->threads[i]->worker.inbox, &g->threads[i]->stop);
     for (unsigned i = 0; i < g->thread_count; i++)
         if (g->threads[i]->running) pthread_join(g->threads[i]->id, NULL);
+    resolver_free(g->resolver); /* it posts to the workers' inboxes, and they asked until here */
+    g->resolver = NULL;
     recorder_stop(g->recorder);
     for (unsigned i = 0; i < g->thread_count; i++) {
         worker_clear(&g->threads[i]->worker);
