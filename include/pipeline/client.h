@@ -16,6 +16,7 @@ struct client { /* OWNED BY its worker's list; freed by the reaper when the conn
     uint64_t accepted_ns, tls_in_ns; /* the client's handshake; told once, on the first exchange */
     bool tls, tls_told;
     unsigned exchanges;
+    struct key_memo key_memo;      /* the key this client sends with every request */
     uint8_t address_length;
     char address[INET6_ADDRSTRLEN]; /* the peer's, as text */
 };

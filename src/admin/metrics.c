@@ -1,68 +1,60 @@
-/* The metrics page. Workers keep one group per tenant, provider, model and workload; a family is written by merging the
- * groups that share its labels, so that no label combination appears twice. Bucket edges are powers of two of a
- * microsecond: exact, because they are edges of the histogram's own buckets. */
+/* The metrics page. Workers keep one group per tenant, provider, model and workload. All groups of all workers are sorted,
+ * provider and model first, so that those that share a family's labels stand next to each other: a run of them is summed
+ * into one series, and no label combination appears twice. Bucket edges are powers of two of a nanosecond: exact, because
+ * they are edges of the histogram's own buckets. */
 #include "admin/metrics.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "facts/names.h"
 
-/* ---- the snapshot: the groups of all workers, merged ---- */
-
-struct merged {
-    uint32_t tenant, provider, model, workload;
-    struct {
-        uint16_t status;
-        uint8_t error;
-        uint64_t count;
-    } outcomes[64];
-    unsigned outcome_count;
-    uint64_t tokens[TOKEN_TYPE_COUNT], cost_pico_usd;
-    struct histogram_view measures[MEASURE_COUNT];
-};
+enum { EDGE_FIRST = 10, EDGE_LAST = 37 }; /* 2^10 ns = 1 µs … 2^37 ns = 137 s */
 
 struct page {
     struct buf *out;
-    struct merged **groups;
+    const struct traffic_group **groups; /* sorted */
     size_t count, capacity;
+    char edges[EDGE_LAST + 1][24]; /* in seconds */
 };
 
-static struct merged *merged_find(struct page *p, const struct traffic_group *g) {
-    for (size_t i = 0; i < p->count; i++) {
-        struct merged *m = p->groups[i];
-        if (m->tenant == g->tenant && m->provider == g->provider && m->model == g->model && m->workload == g->workload)
-            return m;
-    }
-    p->groups = mem_array_grow(p->groups, &p->capacity, sizeof *p->groups, p->count + 1);
-    struct merged *m = mem_zalloc(sizeof *m);
-    m->tenant = g->tenant, m->provider = g->provider, m->model = g->model, m->workload = g->workload;
-    return p->groups[p->count++] = m;
+/* By how many of provider, model, tenant and workload (in this order) groups are told apart. */
+enum labels { LABELS_MODEL = 2, LABELS_TENANT = 3, LABELS_WORKLOAD = 4 };
+
+/* ---- groups ---- */
+
+static int groups_compare(const struct traffic_group *a, const struct traffic_group *b, enum labels labels) {
+    const uint32_t left[] = {a->provider, a->model, a->tenant, a->workload};
+    const uint32_t right[] = {b->provider, b->model, b->tenant, b->workload};
+    for (unsigned i = 0; i < labels; i++)
+        if (left[i] != right[i]) return left[i] < right[i] ? -1 : 1;
+    return 0;
 }
 
-static void outcome_merge(struct merged *m, const struct outcome *o) {
-    const unsigned max = sizeof m->outcomes / sizeof m->outcomes[0];
-    unsigned i = 0;
-    while (i < m->outcome_count && !(m->outcomes[i].status == o->status && m->outcomes[i].error == o->error)) i++;
-    if (i == max) return;
-    if (i == m->outcome_count) {
-        m->outcomes[i].status = o->status;
-        m->outcomes[i].error = o->error;
-        m->outcome_count++;
-    }
-    m->outcomes[i].count += atomic_load_explicit(&o->count, memory_order_relaxed);
+static int by_all_labels(const void *a, const void *b) {
+    return groups_compare(*(const struct traffic_group *const *)a, *(const struct traffic_group *const *)b, LABELS_WORKLOAD);
 }
 
-static void group_merge(struct page *p, const struct traffic_group *g) {
-    struct merged *m = merged_find(p, g);
-    for (const struct outcome *o = atomic_load_explicit(&g->outcomes, memory_order_acquire); o != NULL;
-         o = atomic_load_explicit(&o->next, memory_order_acquire))
-        outcome_merge(m, o);
-    for (int i = 0; i < TOKEN_TYPE_COUNT; i++) m->tokens[i] += atomic_load_explicit(&g->tokens[i], memory_order_relaxed);
-    m->cost_pico_usd += atomic_load_explicit(&g->cost_pico_usd, memory_order_relaxed);
-    for (int i = 0; i < MEASURE_COUNT; i++) histogram_read(&g->measures[i], &m->measures[i]);
+static void groups_collect(struct page *p, const struct metrics_sources *s) {
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        unsigned cursor = 0;
+        for (const struct traffic_group *g; (g = traffic_next(s->traffics[i], &cursor)) != NULL;) {
+            p->groups = mem_array_grow(p->groups, &p->capacity, sizeof *p->groups, p->count + 1);
+            p->groups[p->count++] = g;
+        }
+    }
+    if (p->count > 1) qsort(p->groups, p->count, sizeof *p->groups, by_all_labels);
+}
+
+/* Where the run that begins at `at` ends: the first group with other labels. */
+static size_t run_end(const struct page *p, size_t at, enum labels labels) {
+    size_t end = at + 1;
+    while (end < p->count && groups_compare(p->groups[at], p->groups[end], labels) == 0) end++;
+    return end;
 }
 
 /* ---- writing ---- */
@@ -71,79 +63,88 @@ static void family(struct page *p, const char *name, const char *type, const cha
     buf_printf(p->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void label(struct page *p, const char *name, struct slice value, bool first) {
-    buf_append_text(p->out, first ? "{" : ",");
-    buf_append_text(p->out, name);
-    buf_append_text(p->out, "=\"");
-    for (size_t i = 0; i < value.n; i++) {
-        char c = value.p[i];
-        if (c == '\\' || c == '"') buf_append(p->out, (char[]){'\\', c}, 2);
-        else if (c == '\n') buf_append_text(p->out, "\\n");
-        else buf_append(p->out, &c, 1);
+/* A label's value: any text; three characters are escaped, and what is not UTF-8 would make a scraper refuse the page. */
+static void value_escape(struct buf *out, struct slice value) {
+    for (size_t i = 0, length; i < value.n; i += length) {
+        const char *c = value.p + i;
+        length = utf8_length((const unsigned char *)c, value.n - i);
+        if (length == 0) buf_append_text(out, UTF8_REPLACEMENT);
+        else if (*c == '\n') buf_append(out, "\\n", 2);
+        else if (*c == '\\' || *c == '"') buf_append(out, (char[]){'\\', *c}, 2);
+        else buf_append(out, c, length);
+        if (length == 0) length = 1;
     }
-    buf_append_text(p->out, "\"");
 }
 
-static void value(struct page *p, uint64_t v) {
-    buf_append_text(p->out, "} ");
-    buf_append_u64(p->out, v);
-    buf_append_text(p->out, "\n");
+static void label(struct buf *out, const char *name, struct slice value, bool first) {
+    buf_append(out, first ? "{" : ",", 1);
+    buf_append_text(out, name);
+    buf_append(out, "=\"", 2);
+    value_escape(out, value);
+    buf_append(out, "\"", 1);
 }
 
-static void labels_of(struct page *p, const struct merged *m, bool tenant) {
-    if (tenant) label(p, "tenant", name_of(m->tenant), true);
-    label(p, "provider", name_of(m->provider), !tenant);
-    label(p, "model", name_of(m->model), false);
+static void value_u64(struct buf *out, uint64_t v) {
+    buf_append(out, "} ", 2);
+    buf_append_u64(out, v);
+    buf_append(out, "\n", 1);
 }
 
-/* Is this the first group with these labels? Then the family's line is written from the sum over all that share them. */
-static bool shares(const struct merged *a, const struct merged *b, bool tenant, bool workload) {
-    return a->provider == b->provider && a->model == b->model && (!tenant || a->tenant == b->tenant) &&
-           (!workload || a->workload == b->workload);
+static void value_seconds(struct buf *out, uint64_t ns) {
+    buf_printf(out, "} %llu.%09llu\n", (unsigned long long)(ns / NS_PER_S), (unsigned long long)(ns % NS_PER_S));
 }
 
-static bool is_first(const struct page *p, size_t at, bool tenant, bool workload) {
-    for (size_t i = 0; i < at; i++)
-        if (shares(p->groups[i], p->groups[at], tenant, workload)) return false;
-    return true;
+static void labels_tenant(struct buf *out, const struct traffic_group *g) {
+    label(out, "tenant", name_of(g->tenant), true);
+    label(out, "provider", name_of(g->provider), false);
+    label(out, "model", name_of(g->model), false);
 }
 
-static uint64_t outcome_sum(const struct page *p, size_t at, unsigned which) {
-    const struct merged *m = p->groups[at];
-    uint64_t sum = 0;
-    for (size_t i = at; i < p->count; i++)
-        for (unsigned j = 0; shares(p->groups[i], m, true, false) && j < p->groups[i]->outcome_count; j++)
-            if (p->groups[i]->outcomes[j].status == m->outcomes[which].status &&
-                p->groups[i]->outcomes[j].error == m->outcomes[which].error)
-                sum += p->groups[i]->outcomes[j].count;
-    return sum;
-}
+/* ---- counters ---- */
 
-/* Groups that differ only in their workload may each have an outcome the first one lacks. */
-static bool outcome_is_first(const struct page *p, size_t at, unsigned which) {
-    const struct merged *m = p->groups[at];
-    for (size_t i = 0; i < at; i++)
-        for (unsigned j = 0; shares(p->groups[i], m, true, false) && j < p->groups[i]->outcome_count; j++)
-            if (p->groups[i]->outcomes[j].status == m->outcomes[which].status &&
-                p->groups[i]->outcomes[j].error == m->outcomes[which].error)
-                return false;
-    return true;
+struct outcomes {
+    struct {
+        uint16_t status;
+        uint8_t error;
+        uint64_t count;
+    } *items;
+    size_t count, capacity;
+};
+
+static void outcome_add(struct outcomes *all, const struct outcome *o) {
+    size_t i = 0;
+    while (i < all->count && !(all->items[i].status == o->status && all->items[i].error == o->error)) i++;
+    if (i == all->count) {
+        all->items = mem_array_grow(all->items, &all->capacity, sizeof *all->items, all->count + 1);
+        all->items[i].status = o->status;
+        all->items[i].error = o->error;
+        all->items[i].count = 0;
+        all->count++;
+    }
+    all->items[i].count += atomic_load_explicit(&o->count, memory_order_relaxed);
 }
 
 static void requests_write(struct page *p) {
+    struct outcomes all = {0};
     family(p, "weir_requests_total", "counter", "Exchanges by how they ended.");
-    for (size_t i = 0; i < p->count; i++)
-        for (unsigned j = 0; j < p->groups[i]->outcome_count; j++) {
-            const struct merged *m = p->groups[i];
-            if (!outcome_is_first(p, i, j)) continue;
+    for (size_t at = 0, end; at < p->count; at = end) {
+        end = run_end(p, at, LABELS_TENANT);
+        all.count = 0;
+        for (size_t i = at; i < end; i++)
+            for (const struct outcome *o = atomic_load_explicit(&p->groups[i]->outcomes, memory_order_acquire); o != NULL;
+                 o = atomic_load_explicit(&o->next, memory_order_acquire))
+                outcome_add(&all, o);
+        for (size_t i = 0; i < all.count; i++) {
             char status[8];
-            snprintf(status, sizeof status, "%u", m->outcomes[j].status);
+            snprintf(status, sizeof status, "%u", all.items[i].status);
             buf_append_text(p->out, "weir_requests_total");
-            labels_of(p, m, true);
-            label(p, "status", slice_of(status), false);
-            label(p, "error", slice_of(failure_row((enum failure)m->outcomes[j].error)->name), false);
-            value(p, outcome_sum(p, i, j));
+            labels_tenant(p->out, p->groups[at]);
+            label(p->out, "status", slice_of(status), false);
+            label(p->out, "error", slice_of(failure_row((enum failure)all.items[i].error)->name), false);
+            value_u64(p->out, all.items[i].count);
         }
+    }
+    mem_free(all.items);
 }
 
 static void tokens_write(struct page *p) {
@@ -151,76 +152,87 @@ static void tokens_write(struct page *p) {
     static const char *const types[] = {TOKEN_TYPES(TOKEN_NAME)};
 #undef TOKEN_NAME
     family(p, "weir_tokens_total", "counter", "Tokens; input includes cached ones, output includes reasoning.");
-    for (size_t i = 0; i < p->count; i++) {
-        if (!is_first(p, i, true, false)) continue;
+    for (size_t at = 0, end; at < p->count; at = end) {
+        end = run_end(p, at, LABELS_TENANT);
         for (int t = 0; t < TOKEN_TYPE_COUNT; t++) {
             uint64_t sum = 0;
-            for (size_t j = i; j < p->count; j++)
-                if (shares(p->groups[i], p->groups[j], true, false)) sum += p->groups[j]->tokens[t];
+            for (size_t i = at; i < end; i++) sum += atomic_load_explicit(&p->groups[i]->tokens[t], memory_order_relaxed);
             buf_append_text(p->out, "weir_tokens_total");
-            labels_of(p, p->groups[i], true);
-            label(p, "type", slice_of(types[t]), false);
-            value(p, sum);
+            labels_tenant(p->out, p->groups[at]);
+            label(p->out, "type", slice_of(types[t]), false);
+            value_u64(p->out, sum);
         }
     }
 }
 
 static void cost_write(struct page *p) {
+    const uint64_t usd = UINT64_C(1000000000000);
     family(p, "weir_cost_usd_total", "counter", "US dollars, where the price is known.");
-    for (size_t i = 0; i < p->count; i++) {
-        if (!is_first(p, i, true, false)) continue;
+    for (size_t at = 0, end; at < p->count; at = end) {
         uint64_t sum = 0;
-        for (size_t j = i; j < p->count; j++)
-            if (shares(p->groups[i], p->groups[j], true, false)) sum += p->groups[j]->cost_pico_usd;
+        end = run_end(p, at, LABELS_TENANT);
+        for (size_t i = at; i < end; i++) sum += atomic_load_explicit(&p->groups[i]->cost_pico_usd, memory_order_relaxed);
         buf_append_text(p->out, "weir_cost_usd_total");
-        labels_of(p, p->groups[i], true);
-        buf_printf(p->out, "} %llu.%012llu\n", (unsigned long long)(sum / 1000000000000), (unsigned long long)(sum % 1000000000000));
+        labels_tenant(p->out, p->groups[at]);
+        buf_printf(p->out, "} %llu.%012llu\n", (unsigned long long)(sum / usd), (unsigned long long)(sum % usd));
     }
 }
 
-enum { EDGE_FIRST = 10, EDGE_LAST = 37 }; /* 2^10 ns = 1 µs … 2^37 ns = 137 s */
+/* ---- histograms ---- */
 
-static void histogram_lines(struct page *p, const char *name, const struct buf *labels, const struct histogram_view *v) {
-    struct slice l = buf_slice(labels);
-    for (int e = EDGE_FIRST; e <= EDGE_LAST; e++)
-        buf_printf(p->out, "%s_bucket%.*s,le=\"%.9g\"} %llu\n", name, (int)l.n, l.p, (double)(UINT64_C(1) << e) / 1e9,
-                   (unsigned long long)histogram_count_below(v, UINT64_C(1) << e));
-    buf_printf(p->out, "%s_bucket%.*s,le=\"+Inf\"} %llu\n", name, (int)l.n, l.p, (unsigned long long)v->count);
-    buf_printf(p->out, "%s_sum%.*s} %llu.%09llu\n", name, (int)l.n, l.p, (unsigned long long)(v->sum / NS_PER_S),
-               (unsigned long long)(v->sum % NS_PER_S));
-    buf_printf(p->out, "%s_count%.*s} %llu\n", name, (int)l.n, l.p, (unsigned long long)v->count);
+static void edges_write(struct page *p) {
+    for (int e = EDGE_FIRST; e <= EDGE_LAST; e++) {
+        unsigned long long ns = 1ull << e;
+        snprintf(p->edges[e], sizeof p->edges[e], "%llu.%09llu", ns / NS_PER_S, ns % NS_PER_S);
+    }
 }
 
-static void histogram_sum(const struct page *p, size_t at, int measure, bool tenant, bool workload, struct histogram_view *v) {
-    memset(v, 0, sizeof *v);
-    for (size_t j = at; j < p->count; j++) {
-        if (!shares(p->groups[at], p->groups[j], tenant, workload)) continue;
-        const struct histogram_view *from = &p->groups[j]->measures[measure];
-        for (int b = 0; b < HISTOGRAM_BUCKETS; b++) v->counts[b] += from->counts[b];
-        v->count += from->count;
-        v->sum += from->sum;
-        if (from->max > v->max) v->max = from->max;
+static void bucket_line(struct page *p, const char *name, struct slice labels, const char *edge, uint64_t count) {
+    buf_append_text(p->out, name);
+    buf_append_text(p->out, "_bucket");
+    buf_append_slice(p->out, labels);
+    buf_append_text(p->out, ",le=\"");
+    buf_append_text(p->out, edge);
+    buf_append(p->out, "\"", 1);
+    value_u64(p->out, count);
+}
+
+static void histogram_lines(struct page *p, const char *name, struct slice labels, const struct histogram_view *v) {
+    uint64_t below = 0;
+    for (int e = 0; e <= EDGE_LAST; e++) { /* octave e begins at 2^e */
+        if (e >= EDGE_FIRST) bucket_line(p, name, labels, p->edges[e], below);
+        for (int i = 0; i < HISTOGRAM_PER_OCTAVE; i++) below += v->counts[e * HISTOGRAM_PER_OCTAVE + i];
     }
+    bucket_line(p, name, labels, "+Inf", v->count);
+    buf_append_text(p->out, name);
+    buf_append_text(p->out, "_sum");
+    buf_append_slice(p->out, labels);
+    value_seconds(p->out, v->sum);
+    buf_append_text(p->out, name);
+    buf_append_text(p->out, "_count");
+    buf_append_slice(p->out, labels);
+    value_u64(p->out, v->count);
 }
 
 /* One family of histograms. `phase` NULL: labels tenant, provider, model, workload; else phase, provider, model. */
 static void histograms_write(struct page *p, const char *name, int measure, const char *phase) {
-    bool fine = phase == NULL;
     struct histogram_view *v = mem_alloc(sizeof *v);
-    for (size_t i = 0; i < p->count; i++) {
-        if (!is_first(p, i, fine, fine)) continue;
-        histogram_sum(p, i, measure, fine, fine, v);
+    struct buf labels = {0};
+    for (size_t at = 0, end; at < p->count; at = end) {
+        const struct traffic_group *g = p->groups[at];
+        end = run_end(p, at, phase == NULL ? LABELS_WORKLOAD : LABELS_MODEL);
+        memset(v, 0, sizeof *v);
+        for (size_t i = at; i < end; i++) histogram_read(&p->groups[i]->measures[measure], v);
         if (v->count == 0) continue;
-        struct buf labels = {0};
-        struct page inner = {.out = &labels};
-        if (!fine) label(&inner, "phase", slice_of(phase), true);
-        if (fine) label(&inner, "tenant", name_of(p->groups[i]->tenant), true);
-        label(&inner, "provider", name_of(p->groups[i]->provider), false);
-        label(&inner, "model", name_of(p->groups[i]->model), false);
-        if (fine) label(&inner, "workload", name_of(p->groups[i]->workload), false);
-        histogram_lines(p, name, &labels, v);
-        buf_clear(&labels);
+        labels.start = labels.end = 0;
+        if (phase != NULL) label(&labels, "phase", slice_of(phase), true);
+        else label(&labels, "tenant", name_of(g->tenant), true);
+        label(&labels, "provider", name_of(g->provider), false);
+        label(&labels, "model", name_of(g->model), false);
+        if (phase == NULL) label(&labels, "workload", name_of(g->workload), false);
+        histogram_lines(p, name, buf_slice(&labels), v);
     }
+    buf_clear(&labels);
     mem_free(v);
 }
 
@@ -235,8 +247,19 @@ static void measures_write(struct page *p) {
         histograms_write(p, name, i, NULL);
     }
     family(p, "weir_phase_seconds", "histogram", "Seconds spent in each phase of an exchange, where any was.");
-    for (int i = 0; i < PHASE_COUNT; i++) histograms_write(p, "weir_phase_seconds", MEASURE_PHASE + i, phase_name((enum phase)i));
+    for (int i = 0; i < PHASE_COUNT; i++)
+        histograms_write(p, "weir_phase_seconds", MEASURE_PHASE + i, phase_name((enum phase)i));
 }
+
+static void loop_lag_write(struct page *p, const struct metrics_sources *s) {
+    struct histogram_view *v = mem_zalloc(sizeof *v);
+    for (unsigned i = 0; i < s->worker_count; i++) histogram_read(s->loop_lags[i], v);
+    family(p, "weir_loop_lag_seconds", "histogram", "From a worker's wake-up to the callback of an exchange that was ready.");
+    histogram_lines(p, "weir_loop_lag_seconds", SLICE("{loop=\"worker\""), v);
+    mem_free(v);
+}
+
+/* ---- the rest ---- */
 
 static void gauge(struct page *p, const char *name, const char *help, uint64_t v) {
     family(p, name, "gauge", help);
@@ -249,30 +272,17 @@ static void connections_write(struct page *p, const struct metrics_sources *s) {
     for (unsigned i = 0; s->connections(s->context, i, &c); i++) {
         for (int idle = 0; idle < 2; idle++) {
             buf_append_text(p->out, "weir_upstream_connections");
-            label(p, "provider", c.provider, true);
-            label(p, "state", idle ? SLICE("idle") : SLICE("busy"), false);
-            value(p, idle ? c.idle : c.open > c.idle ? c.open - c.idle : 0);
+            label(p->out, "provider", c.provider, true);
+            label(p->out, "state", idle ? SLICE("idle") : SLICE("busy"), false);
+            value_u64(p->out, idle ? c.idle : c.open > c.idle ? c.open - c.idle : 0);
         }
     }
 }
 
-static void loop_lag_write(struct page *p, const struct metrics_sources *s) {
-    struct histogram_view *v = mem_zalloc(sizeof *v);
-    for (unsigned i = 0; i < s->worker_count; i++) histogram_read(s->loop_lags[i], v);
-    family(p, "weir_loop_lag_seconds", "histogram", "From a worker's wake-up to the callback of an exchange that was ready.");
-    struct buf labels = {0};
-    buf_append_text(&labels, "{loop=\"worker\"");
-    histogram_lines(p, "weir_loop_lag_seconds", &labels, v);
-    buf_clear(&labels);
-    mem_free(v);
-}
-
 void metrics_write(struct buf *out, const struct metrics_sources *s) {
     struct page p = {.out = out};
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        unsigned cursor = 0;
-        for (const struct traffic_group *g; (g = traffic_next(s->traffics[i], &cursor)) != NULL;) group_merge(&p, g);
-    }
+    edges_write(&p);
+    groups_collect(&p, s);
     requests_write(&p);
     tokens_write(&p);
     cost_write(&p);
@@ -285,6 +295,5 @@ void metrics_write(struct buf *out, const struct metrics_sources *s) {
     buf_printf(out, "weir_records_dropped_total{sink=\"log\"} %llu\n", (unsigned long long)s->log_dropped(s->context));
     family(&p, "weir_build_info", "gauge", "The running version.");
     buf_printf(out, "weir_build_info{version=\"%s\"} 1\n", WEIR_VERSION);
-    for (size_t i = 0; i < p.count; i++) mem_free(p.groups[i]);
     mem_free(p.groups);
 }

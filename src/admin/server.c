@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "crypto/digest.h"
 #include "http/write.h"
 #include "net/conn.h"
 #include "net/inbox.h"
@@ -95,10 +96,8 @@ static bool host_is_ours(const struct admin *a, const struct http_head *h) {
 static bool token_is_good(const struct admin *a, const struct http_head *h) {
     if (a->options.token.n == 0) return true;
     struct slice value = head_value(h, FIELD_AUTHORIZATION), expected = a->options.token;
-    if (!slice_starts(value, SLICE("Bearer ")) || value.n - 7 != expected.n) return false;
-    unsigned char difference = 0;
-    for (size_t i = 0; i < expected.n; i++) difference |= (unsigned char)(value.p[7 + i] ^ expected.p[i]);
-    return difference == 0;
+    if (!slice_starts(value, SLICE("Bearer "))) return false;
+    return secret_equal((struct slice){value.p + 7, value.n - 7}, expected);
 }
 
 static void serve(struct session *s, const struct http_head *h) {

@@ -3,6 +3,8 @@
  * at and copied as one word; numbers are written two digits at a time. */
 #include "base/json_text.h"
 
+#include "base/utf8.h"
+
 #define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
 
 enum { PIECE_BYTES = 1024 }; /* of a long string: what is reserved for the worst case at once */
@@ -33,19 +35,6 @@ static size_t plain_copy(char *at, const unsigned char *p, size_t n) {
     return n;
 }
 
-/* Length of the valid UTF-8 sequence at p (RFC 3629), or 0. */
-static size_t utf8_length(const unsigned char *p, size_t n) {
-    unsigned char c = p[0];
-    size_t length = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-    if (length == 0 || length > n) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) ||
-        (c == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 static char *escape_put(char *at, unsigned char c) {
     static const char short_names[0x80] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
                                            ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
@@ -73,8 +62,8 @@ static char *character_put(char *at, const unsigned char **p, const unsigned cha
     size_t length = utf8_length(*p, (size_t)(end - *p));
     if (length == 0) {
         ++*p;
-        memcpy(at, "\xef\xbf\xbd", 3);
-        return at + 3;
+        memcpy(at, UTF8_REPLACEMENT, sizeof UTF8_REPLACEMENT - 1);
+        return at + sizeof UTF8_REPLACEMENT - 1;
     }
     memcpy(at, *p, length);
     *p += length;

@@ -25,3 +25,7 @@ void digest_sha256(struct slice s, uint8_t out[DIGEST_BYTES]) {
 bool digest_equal(const uint8_t *a, const uint8_t *b) {
     return CRYPTO_memcmp(a, b, DIGEST_BYTES) == 0;
 }
+
+bool secret_equal(struct slice a, struct slice b) {
+    return a.n == b.n && CRYPTO_memcmp(a.p, b.p, a.n) == 0;
+}

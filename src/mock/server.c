@@ -154,7 +154,7 @@ static void take_head(struct mock_client *c, struct slice raw) {
     request_begin(&c->request, &head, c->server->knobs, c->server->key);
     const uint64_t *knobs = c->request.facts.knobs.value;
     c->keep_alive = head.keep_alive;
-    c->body_whole = head.framing == FRAMING_NONE;
+    c->body_whole = head.framing == FRAMING_NONE || (head.framing == FRAMING_LENGTH && head.content_length == 0);
     body_reader_init(&c->reader, head.framing, head.content_length);
     if (head.expect_continue && !knobs[MOCK_EARLY]) conn_send_slice(c->conn, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
     if (c->body_whole) request_body_end(&c->request);

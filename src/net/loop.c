@@ -71,6 +71,13 @@ uint64_t loop_callback_begin(struct loop *l) {
 }
 
 uint64_t loop_callback_end(struct loop *l) {
+    if (!l->end_stamped) return loop_stamp(l);
+    l->end_stamped = false;
+    return l->now_ns;
+}
+
+uint64_t loop_callback_ends(struct loop *l) {
+    l->end_stamped = true;
     return loop_stamp(l);
 }
 

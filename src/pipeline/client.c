@@ -14,6 +14,7 @@ static void client_free(struct loop_task *task) {
     struct client *c = (struct client *)((char *)task - offsetof(struct client, again));
     buf_clear(&c->head_part);
     buf_clear(&c->pending);
+    key_memo_clear(&c->key_memo);
     mem_free(c);
 }
 

@@ -54,6 +54,6 @@ void exchange_callback_begin(struct exchange *x) {
 
 void exchange_callback_end(struct exchange *x) {
     if (x->settled) return;
-    uint64_t now = loop_stamp(x->worker->loop);
+    uint64_t now = loop_callback_ends(x->worker->loop);
     x->callback_ns += now - x->callback_begin_ns;
 }

@@ -6,13 +6,6 @@
 
 enum { TAGS_MAX = 16, TAG_NAME_MAX = 64, LABEL_MAX = 256 };
 
-static bool same_secret(struct slice a, struct slice b) {
-    if (a.n != b.n) return false;
-    unsigned char difference = 0;
-    for (size_t i = 0; i < a.n; i++) difference |= (unsigned char)(a.p[i] ^ b.p[i]);
-    return difference == 0;
-}
-
 static struct slice bearer_token(struct slice value) {
     if (value.n < 7 || !slice_equal_nocase((struct slice){value.p, 6}, SLICE("Bearer")) || value.p[6] != ' ')
         return SLICE("");
@@ -21,7 +14,7 @@ static struct slice bearer_token(struct slice value) {
 
 static bool key_take(struct slice *key, struct slice candidate) {
     if (candidate.n == 0) return true;
-    if (key->n > 0) return same_secret(*key, candidate);
+    if (key->n > 0) return secret_equal(*key, candidate);
     *key = candidate;
     return true;
 }
@@ -57,7 +50,7 @@ enum failure head_credentials(struct exchange *x) {
     if (!keys_collect(x, &key)) return FAILURE_CONFLICTING_KEYS;
     if (key.n == 0) return FAILURE_NO_KEY;
     int64_t now_s = clock_wall_ns(x->worker->loop->now_ns) / (int64_t)NS_PER_S;
-    enum failure f = tenants_find(x->conf->tenants, key, now_s, &x->key);
+    enum failure f = tenants_find_again(x->conf->tenants, &x->client->key_memo, key, now_s, &x->key);
     if (x->key != NULL) x->tenant = x->key->tenant;
     return f;
 }

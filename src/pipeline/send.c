@@ -174,7 +174,10 @@ enum step send_enter(struct exchange *x, struct attempt *a) {
     }
     if (!a->sent && !a->head_done && (!a->head_sent || conn_queued_bytes(a->up->conn) < CONN_LOW_BYTES)) send_now(x);
     if (!a->sent && !a->head_done) return STEP_WAIT;
-    if (!a->sent) a->send_ended_ns = x->worker->loop->now_ns; /* the answer has begun: the rest is not `send` any more */
+    if (!a->sent) { /* the answer has begun: the rest is not `send` any more, and who answers early may well close */
+        a->send_ended_ns = x->worker->loop->now_ns;
+        a->keep = false;
+    }
     return STEP_NEXT;
 }
 

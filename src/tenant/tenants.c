@@ -3,6 +3,7 @@
 #include "tenant/tenants.h"
 
 #include "base/mem.h"
+#include "crypto/random.h"
 #include "facts/names.h"
 
 struct tenants {
@@ -70,6 +71,11 @@ void tenants_free(struct tenants *t) {
 
 const struct tenant *tenants_open_to_all(const struct tenants *t) { return t->open_to_all ? &t->everybody : NULL; }
 
+static enum failure key_judge(const struct tenant_key *key, int64_t now_unix_s) {
+    if (key->tenant->disabled) return FAILURE_TENANT_DISABLED;
+    return key->expires_unix_s != 0 && now_unix_s >= key->expires_unix_s ? FAILURE_EXPIRED_KEY : FAILURE_NONE;
+}
+
 enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_t now_unix_s,
                           const struct tenant_key **key) {
     uint8_t digest[DIGEST_BYTES];
@@ -78,12 +84,25 @@ enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_
     for (size_t at = place_of(t, digest); t->table[at] != NULL; at = (at + 1) & (t->capacity - 1)) {
         if (!digest_equal(t->table[at]->digest, digest)) continue;
         *key = t->table[at];
-        if ((*key)->tenant->disabled) return FAILURE_TENANT_DISABLED;
-        if ((*key)->expires_unix_s != 0 && now_unix_s >= (*key)->expires_unix_s) return FAILURE_EXPIRED_KEY;
-        return FAILURE_NONE;
+        return key_judge(*key, now_unix_s);
     }
     return FAILURE_UNKNOWN_KEY;
 }
+
+enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, struct slice key_text, int64_t now_unix_s,
+                                const struct tenant_key **key) {
+    if (memo->of == t && secret_equal(key_text, (struct slice){memo->text, memo->length})) {
+        *key = memo->key;
+        return key_judge(*key, now_unix_s);
+    }
+    enum failure f = tenants_find(t, key_text, now_unix_s, key);
+    if (f != FAILURE_NONE || key_text.n > KEY_MEMO_BYTES) return f;
+    *memo = (struct key_memo){.of = t, .key = *key, .length = (uint8_t)key_text.n};
+    memcpy(memo->text, key_text.p, key_text.n);
+    return FAILURE_NONE;
+}
+
+void key_memo_clear(struct key_memo *memo) { secret_wipe(memo, sizeof *memo); }
 
 static bool any_matches(const struct conf_texts *patterns, struct slice s) {
     for (size_t i = 0; i < patterns->count; i++)

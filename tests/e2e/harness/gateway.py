@@ -15,9 +15,7 @@ BINARY = pathlib.Path(os.environ.get("WEIR_BINARY", pathlib.Path(__file__).paren
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed|SUMMARY: )")
 CODE = BINARY.read_bytes() if BINARY.exists() else b""
 SANITIZED = b"__asan_init" in CODE or b"__tsan_init" in CODE
-MEMORY = (
-    60 if b"__tsan_init" in CODE else 8 if SANITIZED else 1
-)  # how much more a sanitizer may keep than the code does
+MEMORY = 60 if SANITIZED else 1  # how much more a sanitizer may keep (quarantine, shadow) than the code does
 
 
 def digest(key):

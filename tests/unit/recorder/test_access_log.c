@@ -1,6 +1,6 @@
 /* A line of the access log: every member there with the right type and the exact digits, one valid line of JSON whatever
  * clients and providers put into the texts. */
-#include "sample.h"
+#include "records.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* The recorder's thread: every record that fits arrives as one whole line, from however many rings; a log that takes no
  * more costs lines, which are counted, and nothing else. */
-#include "sample.h"
+#include "records.h"
 
 #include <errno.h>
 #include <fcntl.h>

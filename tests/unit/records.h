@@ -1,4 +1,4 @@
-/* sample.h: records to write lines from. */
+/* tests/unit/records.h: records for tests that need some. */
 #pragma once
 #include "unit.h"
 
