@@ -86,7 +86,9 @@ bool body_append(struct body *b, struct block_pool *pool, const void *p, size_t 
     const char *from = p;
     while (n > 0) {
         size_t used = b->length % BLOCK_BYTES;
-        if (used == 0 && b->length > 0 && at->next != NULL && b->last == at) at = at->next;
+        assert(at != NULL);
+        if (used == 0 && b->length > 0) at = at->next;
+        assert(at != NULL);
         size_t take = BLOCK_BYTES - used < n ? BLOCK_BYTES - used : n;
         memcpy(at->data + used, from, take);
         b->last = at;

@@ -12,13 +12,13 @@ enum { FIRST_BYTES = 256 };
 
 void buf_grow(struct buf *b, size_t n) {
     size_t length = buf_length(b);
-    if (b->start > 0 && b->start >= length && b->capacity - length >= n) {
+    if (b->data != NULL && b->start >= length && b->capacity - length >= n) {
         memmove(b->data, b->data + b->start, length);
     } else {
         size_t capacity = b->capacity ? b->capacity * 2 : FIRST_BYTES;
         while (capacity < length + n) capacity *= 2;
         char *grown = mem_alloc(capacity);
-        if (length > 0) memcpy(grown, b->data + b->start, length);
+        if (b->data != NULL) memcpy(grown, b->data + b->start, length);
         mem_free(b->data);
         b->data = grown;
         b->capacity = capacity;

@@ -17,7 +17,8 @@ struct script *cache_answer(struct script_cache *c, const struct request *r) {
     if (!cacheable(r)) return script_make(r);
     struct script **slot = &c->slots[hash_bytes(&r->facts, sizeof r->facts) % CACHE_SLOTS];
     for (struct script *s = *slot; s; s = s->next) {
-        if (memcmp(&s->facts, &r->facts, sizeof r->facts) == 0) {
+        /* Facts are zeroed before they are filled, padding included. */
+        if (memcmp(&s->facts, &r->facts, sizeof r->facts) == 0) { /* NOLINT(bugprone-suspicious-memory-comparison) */
             s->refs++;
             return s;
         }

@@ -178,7 +178,7 @@ static void resolved(struct message *m, void *context) {
     exchange_callback_end(x);
 }
 
-static void resolve_begin(struct exchange *x) {
+static struct resolution *resolve_begin(struct exchange *x) {
     struct attempt *a = &x->attempt;
     struct resolution *r = mem_zalloc(sizeof *r);
     r->x = x;
@@ -188,6 +188,8 @@ static void resolve_begin(struct exchange *x) {
     r->ask.port = a->pool->provider->port;
     a->resolution = r;
     r->answered = resolver_ask(x->worker->resolver, &r->ask);
+    attempt_deadline(x);
+    return r;
 }
 
 /* Opens a connection to the next address. FAILURE_NONE: under way, or in line for a permit. */
@@ -215,17 +217,15 @@ enum step connect_enter(struct exchange *x, struct attempt *a) {
     }
     if (a->up != NULL || a->in_line) return STEP_WAIT;
     if (a->failure != FAILURE_NONE) { /* the connection under way failed: the next address, or that is it */
+        assert(a->resolution != NULL);
         if (a->failure != FAILURE_CONNECT_FAILED || a->address_next >= a->resolution->ask.answer.count) {
             x->failure = a->failure;
             return STEP_FAIL;
         }
         a->failure = FAILURE_NONE;
     }
-    if (a->resolution == NULL) {
-        resolve_begin(x);
-        attempt_deadline(x);
-    }
-    if (!a->resolution->answered) return STEP_WAIT;
+    const struct resolution *r = a->resolution != NULL ? a->resolution : resolve_begin(x);
+    if (!r->answered) return STEP_WAIT;
     enum failure f = connect_next(x);
     if (f == FAILURE_NONE) return STEP_WAIT;
     x->failure = f;
