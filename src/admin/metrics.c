@@ -1,7 +1,7 @@
-/* The metrics page. Workers keep one group per tenant, provider, model and workload. All groups of all workers are sorted,
- * provider and model first, so that those that share a family's labels stand next to each other: a run of them is summed
- * into one series, and no label combination appears twice. Bucket edges are powers of two of a nanosecond: exact, because
- * they are edges of the histogram's own buckets. */
+/* The metrics page. Workers keep one group per tenant, provider, model and workload. All groups of all workers are
+ * sorted, provider and model first, so that those that share a family's labels stand next to each other: a run of
+ * them is summed into one series, and no label combination appears twice. Bucket edges are powers of two of a
+ * nanosecond: exact, because they are edges of the histogram's own buckets. */
 #include "admin/metrics.h"
 
 #include <stdatomic.h>
@@ -36,7 +36,8 @@ static int groups_compare(const struct traffic_group *a, const struct traffic_gr
 }
 
 static int by_all_labels(const void *a, const void *b) {
-    return groups_compare(*(const struct traffic_group *const *)a, *(const struct traffic_group *const *)b, LABELS_WORKLOAD);
+    const struct traffic_group *const *left = a, *const *right = b;
+    return groups_compare(*left, *right, LABELS_WORKLOAD);
 }
 
 static void groups_collect(struct page *p, const struct metrics_sources *s) {
@@ -63,7 +64,8 @@ static void family(struct page *p, const char *name, const char *type, const cha
     buf_printf(p->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* A label's value: any text; three characters are escaped, and what is not UTF-8 would make a scraper refuse the page. */
+/* A label's value: any text; three characters are escaped, and what is not UTF-8 would make a scraper refuse the
+ * page. */
 static void value_escape(struct buf *out, struct slice value) {
     for (size_t i = 0, length; i < value.n; i += length) {
         const char *c = value.p + i;
@@ -102,6 +104,8 @@ static void labels_tenant(struct buf *out, const struct traffic_group *g) {
 
 /* ---- counters ---- */
 
+static uint64_t counter_read(const _Atomic uint64_t *c) { return atomic_load_explicit(c, memory_order_relaxed); }
+
 struct outcomes {
     struct {
         uint16_t status;
@@ -121,7 +125,13 @@ static void outcome_add(struct outcomes *all, const struct outcome *o) {
         all->items[i].count = 0;
         all->count++;
     }
-    all->items[i].count += atomic_load_explicit(&o->count, memory_order_relaxed);
+    all->items[i].count += counter_read(&o->count);
+}
+
+static void outcomes_add(struct outcomes *all, const struct traffic_group *g) {
+    for (const struct outcome *o = atomic_load_explicit(&g->outcomes, memory_order_acquire); o != NULL;
+         o = atomic_load_explicit(&o->next, memory_order_acquire))
+        outcome_add(all, o);
 }
 
 static void requests_write(struct page *p) {
@@ -130,10 +140,7 @@ static void requests_write(struct page *p) {
     for (size_t at = 0, end; at < p->count; at = end) {
         end = run_end(p, at, LABELS_TENANT);
         all.count = 0;
-        for (size_t i = at; i < end; i++)
-            for (const struct outcome *o = atomic_load_explicit(&p->groups[i]->outcomes, memory_order_acquire); o != NULL;
-                 o = atomic_load_explicit(&o->next, memory_order_acquire))
-                outcome_add(&all, o);
+        for (size_t i = at; i < end; i++) outcomes_add(&all, p->groups[i]);
         for (size_t i = 0; i < all.count; i++) {
             char status[8];
             snprintf(status, sizeof status, "%u", all.items[i].status);
@@ -156,7 +163,7 @@ static void tokens_write(struct page *p) {
         end = run_end(p, at, LABELS_TENANT);
         for (int t = 0; t < TOKEN_TYPE_COUNT; t++) {
             uint64_t sum = 0;
-            for (size_t i = at; i < end; i++) sum += atomic_load_explicit(&p->groups[i]->tokens[t], memory_order_relaxed);
+            for (size_t i = at; i < end; i++) sum += counter_read(&p->groups[i]->tokens[t]);
             buf_append_text(p->out, "weir_tokens_total");
             labels_tenant(p->out, p->groups[at]);
             label(p->out, "type", slice_of(types[t]), false);
@@ -171,7 +178,7 @@ static void cost_write(struct page *p) {
     for (size_t at = 0, end; at < p->count; at = end) {
         uint64_t sum = 0;
         end = run_end(p, at, LABELS_TENANT);
-        for (size_t i = at; i < end; i++) sum += atomic_load_explicit(&p->groups[i]->cost_pico_usd, memory_order_relaxed);
+        for (size_t i = at; i < end; i++) sum += counter_read(&p->groups[i]->cost_pico_usd);
         buf_append_text(p->out, "weir_cost_usd_total");
         labels_tenant(p->out, p->groups[at]);
         buf_printf(p->out, "} %llu.%012llu\n", (unsigned long long)(sum / usd), (unsigned long long)(sum % usd));
@@ -254,7 +261,7 @@ static void measures_write(struct page *p) {
 static void loop_lag_write(struct page *p, const struct metrics_sources *s) {
     struct histogram_view *v = mem_zalloc(sizeof *v);
     for (unsigned i = 0; i < s->worker_count; i++) histogram_read(s->loop_lags[i], v);
-    family(p, "weir_loop_lag_seconds", "histogram", "From a worker's wake-up to the callback of an exchange that was ready.");
+    family(p, "weir_loop_lag_seconds", "histogram", "From a worker's wake-up to an exchange that was ready.");
     histogram_lines(p, "weir_loop_lag_seconds", SLICE("{loop=\"worker\""), v);
     mem_free(v);
 }

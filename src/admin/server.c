@@ -72,7 +72,8 @@ static void healthz_get(struct session *s, bool keep) {
 
 static void readyz_get(struct session *s, bool keep) {
     bool ready = s->admin->options.ready(s->admin->options.context);
-    reply(s, ready ? 200 : 503, SLICE("application/json"), ready ? SLICE("{\"status\":\"ready\"}") : SLICE("{\"status\":\"draining\"}"), keep);
+    struct slice body = ready ? SLICE("{\"status\":\"ready\"}") : SLICE("{\"status\":\"draining\"}");
+    reply(s, ready ? 200 : 503, SLICE("application/json"), body, keep);
 }
 
 static const struct {
@@ -140,7 +141,8 @@ static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
         buf_consume(&s->in, length);
         if (buf_length(&s->in) == 0) break;
     }
-    if (buf_length(&s->in) > 0 && head_check_partial(s->in.data + s->in.start, buf_length(&s->in), &limits) != FAILURE_NONE) {
+    struct slice left = buf_slice(&s->in);
+    if (left.n > 0 && head_check_partial(left.p, left.n, &limits) != FAILURE_NONE) {
         reply_error(s, 400, "bad_query", "malformed request", false);
         session_end(s, true);
         return n;

@@ -18,8 +18,8 @@ static bool word_is_plain(uint64_t word) {
     return (found & EACH_BYTE(0x80)) == 0;
 }
 
-/* Copies the front of n bytes as far as it needs no escape, in words; returns how many, 0…7 short of the first that does.
- * Up to seven bytes more are written over. */
+/* Copies the front of n bytes as far as it needs no escape, in words; returns how many, 0…7 short of the first that
+ * does. Up to seven bytes more are written over. */
 static size_t plain_copy(char *at, const unsigned char *p, size_t n) {
     uint64_t word;
     size_t i = 0;
@@ -122,8 +122,8 @@ char *json_text_put_u64(char *at, uint64_t value) {
     return end;
 }
 
-/* The digits behind the point, `places` of them (an even number), without trailing zeros; nothing at all for 0. Inline, so
- * that `places` is a constant. */
+/* The digits behind the point, `places` of them (an even number), without trailing zeros; nothing at all for 0.
+ * Inline, so that `places` is a constant. */
 static inline char *fraction_put(char *at, uint64_t fraction, int places) {
     if (fraction == 0) return at;
     *at++ = '.';

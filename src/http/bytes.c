@@ -1,5 +1,6 @@
-/* The table of byte classes, and two searches that look at eight bytes a step. The hard part is that the subtraction
- * trick marks false bytes above a true one: only the lowest mark of a word may be believed. */
+/* The table of byte classes, and two searches: sixteen bytes a step where the processor has SSE2 (every x86-64), eight for
+ * the rest of a run and elsewhere. The hard part of the eight is that the subtraction trick marks false bytes above a true
+ * one: only the lowest mark of a word may be believed. */
 #include "bytes.h"
 
 #include <endian.h>
@@ -75,7 +76,54 @@ static inline size_t lowest(uint64_t marks) {
     return (size_t)__builtin_ctzll(marks) / 8;
 }
 
+#if defined(__SSE2__) && !defined(WEIR_SCALAR)
+#include <emmintrin.h>
+
+static inline __m128i bytes_at(const char *p) {
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+static inline __m128i line_ends(const char *p) {
+    __m128i x = bytes_at(p);
+    return _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\n')), _mm_cmpeq_epi8(x, _mm_set1_epi8('\r')));
+}
+
+/* Skips what holds no line end, in steps of 64 and 16; what is left is for the search by eights. */
+static inline const char *skip_line(const char *p, const char *end) {
+    for (; end - p >= 64; p += 64) {
+        __m128i any = _mm_or_si128(_mm_or_si128(line_ends(p), line_ends(p + 16)),
+                                   _mm_or_si128(line_ends(p + 32), line_ends(p + 48)));
+        if (_mm_movemask_epi8(any) != 0) break;
+    }
+    for (; end - p >= 16; p += 16) {
+        unsigned marks = (unsigned)_mm_movemask_epi8(line_ends(p));
+        if (marks != 0) return p + __builtin_ctz(marks);
+    }
+    return p;
+}
+
+/* The same for control bytes and DEL; a TAB stops it too. */
+static inline const char *skip_text(const char *p, const char *end) {
+    for (; end - p >= 16; p += 16) {
+        __m128i x = bytes_at(p), control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+        unsigned marks = (unsigned)_mm_movemask_epi8(_mm_or_si128(control, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f))));
+        if (marks != 0) return p + __builtin_ctz(marks);
+    }
+    return p;
+}
+#else
+static inline const char *skip_line(const char *p, const char *end) {
+    (void)end;
+    return p;
+}
+static inline const char *skip_text(const char *p, const char *end) {
+    (void)end;
+    return p;
+}
+#endif
+
 const char *find_control(const char *p, const char *end) {
+    p = skip_text(p, end);
     while (end - p >= 8) {
         uint64_t word = load(p), marks = below(word, 0x20) | equal(word, 0x7f);
         if (marks == 0) {
@@ -91,6 +139,7 @@ const char *find_control(const char *p, const char *end) {
 }
 
 const char *find_line_end(const char *p, const char *end) {
+    p = skip_line(p, end);
     for (; end - p >= 8; p += 8) {
         uint64_t word = load(p), marks = equal(word, '\n') | equal(word, '\r');
         if (marks != 0) return p + lowest(marks);

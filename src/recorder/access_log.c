@@ -1,6 +1,7 @@
-/* A record as JSON. Members are fixed: what is not known is null. Texts come from clients and providers; they are escaped
- * by the writer, so that no line can be forged. One line costs the recorder's thread under a microsecond, which is why
- * room for the longest line this record can make is reserved once, and all that follows writes without asking. */
+/* A record as JSON. Members are fixed: what is not known is null. Texts come from clients and providers; they are
+ * escaped by the writer, so that no line can be forged. One line costs the recorder's thread under a microsecond,
+ * which is why room for the longest line this record can make is reserved once, and all that follows writes without
+ * asking. */
 #include "recorder/access_log.h"
 
 #include <assert.h>
@@ -58,7 +59,8 @@ ALWAYS_INLINE char *id_put(char *at, struct slice member, const uint8_t *id, siz
     return at + 2 * bytes + 2;
 }
 
-/* The first member. Splitting a date is the slow part (and takes libc's time zone lock), so it is done once a second. */
+/* The first member. Splitting a date is the slow part (and takes libc's time zone lock), so it is done once a
+ * second. */
 static char *time_put(char *at, int64_t unix_ns) {
     static _Thread_local int64_t kept_s = INT64_MIN;
     static _Thread_local char kept[CLOCK_RFC3339_BYTES];

@@ -1,8 +1,8 @@
-/* The recorder's thread. The hard part is waking it cheaply: a write to an eventfd for every batch would cost the workers
- * a system call a turn, so it polls every 20 ms while there is traffic and asks to be woken only before it sleeps for
- * longer, never for more than a second: a wake-up may be missed between a worker's two memory accesses. The log's file is
- * written without blocking anybody: where it takes no more, whole lines are dropped and counted, and a line that is half
- * out is finished before the next. */
+/* The recorder's thread. The hard part is waking it cheaply: a write to an eventfd for every batch would cost the
+ * workers a system call a turn, so it polls every 20 ms while there is traffic and asks to be woken only before it
+ * sleeps for longer, never for more than a second: a wake-up may be missed between a worker's two memory accesses.
+ * The log's file is written without blocking anybody: where it takes no more, whole lines are dropped and counted,
+ * and a line that is half out is finished before the next. */
 #include "recorder/recorder.h"
 
 #include <errno.h>

@@ -20,7 +20,7 @@ from harness.provider import STREAM_HEAD, chat_chunk, chunk
 from test_clients import in_flight
 
 SEED = int(os.environ.get("WEIR_CHAOS_SEED", "20261124"))
-SECONDS = 8.0
+SECONDS = 6.0
 CLIENTS = 150 if not SANITIZED else 60
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 
@@ -37,7 +37,7 @@ def chaotic(mock_port, raw_port):
     """The usual configuration with short deadlines, and uploads passed through to the mock."""
     settings = configuration(mock_port, raw_port)
     for provider in settings["providers"].values():
-        provider["timeouts"] = {"idle": "700ms", "total": "10s"}
+        provider["timeouts"] = {"idle": "700ms", "total": "7s"}
     settings["tenants"]["acme"]["passthrough"].append(
         {"provider": "openai", "paths": ["/v1/files*"], "methods": ["GET", "POST", "DELETE"]}
     )

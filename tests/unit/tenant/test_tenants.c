@@ -134,6 +134,66 @@ static void a_key_leads_to_its_tenant_and_its_name(void **state) {
     assert_int_equal(name_of(key->name_id).n, 8); /* named by its digest's first digits */
 }
 
+/* ---- asking again on one connection ---- */
+
+static enum failure find_again(struct key_memo *memo, const char *key_text, int64_t now_s, const struct tenant_key **key) {
+    return tenants_find_again(tenants, memo, slice_of(key_text), now_s, key);
+}
+
+static void a_memo_answers_as_the_table_does(void **state) {
+    (void)state;
+    static const char *const asked[] = {"acme-key", "acme-key", "acme-ke", "acme-key1", "", "free-key", "acme-key", "old-key",
+                                        "closed-key", "acme-key", "unknown", "old-key", "old-key"};
+    struct key_memo memo = {0};
+    two_tenants();
+    for (int64_t now_s = EXPIRES_S - 1; now_s <= EXPIRES_S; now_s++) /* the memo of before must not outlive the date */
+        for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+            const struct tenant_key *key, *again;
+            enum failure f = find(asked[i], now_s, &key);
+            assert_int_equal(find_again(&memo, asked[i], now_s, &again), f);
+            assert_ptr_equal(again, key);
+        }
+}
+
+static void a_memo_holds_no_key_that_is_too_long_and_is_wiped(void **state) {
+    (void)state;
+    struct key_memo memo = {0};
+    const struct tenant_key *key;
+    static const struct key_memo wiped;
+    char length[2][KEY_MEMO_BYTES + 2];
+    struct buf yaml = {0};
+    buf_append_text(&yaml, "tenants: {a: {keys: [");
+    for (int i = 0; i < 2; i++) {
+        memset(length[i], 'k', sizeof length[i]);
+        length[i][KEY_MEMO_BYTES + i] = '\0';
+        buf_append_text(&yaml, i ? "\", \"sha256:" : "\"sha256:");
+        digest_append(&yaml, length[i]);
+    }
+    buf_append_text(&yaml, "\"]}}\n");
+    compile(buf_slice(&yaml));
+    buf_clear(&yaml);
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 2; i++) assert_int_equal(find_again(&memo, length[i], 0, &key), FAILURE_NONE);
+    assert_int_equal(memo.length, KEY_MEMO_BYTES);
+    key_memo_clear(&memo);
+    assert_memory_equal(&memo, &wiped, sizeof memo);
+    assert_int_equal(find_again(&memo, "", 0, &key), FAILURE_UNKNOWN_KEY); /* an empty memo knows no empty key */
+}
+
+static void a_memo_of_other_tenants_does_not_count(void **state) {
+    (void)state;
+    struct key_memo memo = {0};
+    const struct tenant_key *key;
+    two_tenants();
+    assert_int_equal(find_again(&memo, "free-key", 0, &key), FAILURE_NONE);
+    struct tenants *before = tenants;
+    struct config *config_before = config;
+    compile_with_keys("tenants: {free: {disabled: true, keys: [\"sha256:<free-key>\"]}}\n");
+    assert_int_equal(find_again(&memo, "free-key", 0, &key), FAILURE_TENANT_DISABLED);
+    tenants_free(before);
+    config_free(config_before);
+}
+
 static void each_of_many_keys_is_found(void **state) {
     (void)state;
     enum { KEYS = 700 };
@@ -237,6 +297,9 @@ int main(void) {
         TEST(a_key_expires_at_its_second),
         TEST(a_disabled_tenants_key_is_known_but_refused),
         TEST(a_key_leads_to_its_tenant_and_its_name),
+        TEST(a_memo_answers_as_the_table_does),
+        TEST(a_memo_holds_no_key_that_is_too_long_and_is_wiped),
+        TEST(a_memo_of_other_tenants_does_not_count),
         TEST(each_of_many_keys_is_found),
         TEST(without_tenants_everybody_is_the_default_one),
         TEST(models_are_what_the_patterns_say),
