@@ -28,10 +28,26 @@ struct exchange {
     const struct snapshot *conf;
     struct arena arena;
     enum stage_id stage;
-    struct ledger ledger;             /* while an attempt runs: in RETRY, the attempt's own is the one that moves */
-    struct timer total;               /* the whole exchange's deadline */
+
+    /* what every callback looks at stands together: with hundreds of open streams each cache line counts */
+    bool settled;
+    bool attempting;
+    bool stream;                      /* the client asked for one */
+    bool answered;                    /* a head has gone to the client */
+    bool answer_ended;                /* nothing more will be sent to the client */
+    bool upstream_paused;
+    enum relay_mode relay;
+    enum framing answer_framing;      /* towards the client */
     enum failure failure;
     enum error_source source;         /* of the failure; a relayed error has one without being weir's own */
+    uint64_t callback_begin_ns, callback_ns;
+    struct observer *observer;
+    uint64_t response_bytes;          /* of the body, as sent */
+    uint64_t ttft_written_ns, visible_written_ns, head_written_ns; /* when they went to the client's socket; 0 = not yet */
+    struct attempt attempt;           /* the current try */
+
+    struct ledger ledger;             /* while an attempt runs: in RETRY, the attempt's own is the one that moves */
+    struct timer total;               /* the whole exchange's deadline */
     uint16_t status;                  /* sent to the client, or what it would have been */
     struct slice detail;              /* continues the error's text: which model, which limit */
 
@@ -54,27 +70,17 @@ struct exchange {
     const struct tenant *tenant;
     const struct tenant_key *key;
     struct slice model_requested;     /* in the arena */
-    bool stream, usage_injected;
+    bool usage_injected;
     uint32_t workload;                /* name id */
     const struct target *target;
     struct target own_target;         /* `target` when it is made for this exchange: pass-through, provider/model */
     struct slice path_out;            /* the request target sent to the provider; in the arena */
 
     /* the answer */
-    struct attempt attempt;           /* the current try */
     unsigned attempts;
-    bool attempting;
-    struct observer *observer;
-    enum relay_mode relay;
     struct buf held;                  /* EVENTS: the unfinished event */
     struct redactor *redactor;        /* REDACT; in the arena */
-    enum framing answer_framing;      /* towards the client */
-    uint64_t response_bytes;          /* of the body, as sent */
-    uint64_t ttft_written_ns, visible_written_ns, head_written_ns; /* when they went to the client's socket; 0 = not yet */
     uint64_t stall_due_ns, stall_mark; /* bytes are queued to the client: by when it must have taken more than so many; or 0 */
-    bool answered;                    /* a head has gone to the client */
-    bool answer_ended;                /* nothing more will be sent to the client */
-    bool upstream_paused;
     bool keep_client;                 /* the connection can serve another request */
     bool broken;                      /* the answer must not look complete: it gets no end */
     bool broken_told;                 /* … and an error event says so: the client may have what is queued */
@@ -88,10 +94,9 @@ struct exchange {
     uint8_t address_length;           /* the client's address: it may have left when the record is made */
     char address[INET6_ADDRSTRLEN];
 
-    uint64_t callback_begin_ns, callback_ns, provider_ns, rtt_provider_ns;
+    uint64_t provider_ns, rtt_provider_ns;
     struct slice provider_request_id; /* in the arena */
     uint32_t in_flight_at_start;
-    bool settled;
     bool unrecorded;                  /* a health check: it leaves no record */
     struct exchange *next_dead;
 };

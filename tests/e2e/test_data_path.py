@@ -239,19 +239,22 @@ def test_a_head_of_many_hundred_kilobytes_reaches_the_provider_where_it_is_allow
 def test_an_event_too_long_to_be_held_passes_once_and_is_read_once(gateway, raw, trace):
     """The client asked for no usage, so events are held until they are whole; one that is too long is not."""
     trace_id, fields = trace
-    long = chat_chunk({"content": "y" * 200000})
-    events = chat_events(usage=False, done=False)[:2] + [long, long] + [chat_chunk(finish="stop")]
+    long = chat_chunk({"content": "y" * 80000})
+    events = [*chat_events(usage=False, done=False)[:2], long, long, chat_chunk(finish="stop")]
     usage = chat_chunk(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12})
 
     def handler(connection, request):
-        data = STREAM_HEAD + b"".join(chunk(e) for e in [*events, usage, b"data: [DONE]\n\n"]) + LAST_CHUNK
-        for at in range(0, len(data), 30000):
-            connection.send(data[at : at + 30000])
-            time.sleep(0.005)
+        connection.send(STREAM_HEAD)
+        for event in [*events, usage, b"data: [DONE]\n\n"]:
+            data = chunk(event)
+            for piece in (data[:60000], data[60000:-4], data[-4:]):  # the whole of its JSON, then the end of the event
+                connection.send(piece)
+                time.sleep(0.02)
+        connection.send(LAST_CHUNK)
 
     raw.handler = handler
     answer = gateway.post(CHAT, chat(stream=True), {**AUTH, **fields})
-    assert answer.body.startswith(b"".join(events)) and answer.body.endswith(b"data: [DONE]\n\n")
+    assert answer.body == b"".join(events) + usage + b"data: [DONE]\n\n"
     record = gateway.record(trace_id)
     assert (record["error"], record["input_tokens"], record["output_tokens"], record["chunks"]) == (None, 5, 7, 3)
 
