@@ -38,19 +38,31 @@ SUITES = {
     "paced": ("event", ["--connections", "300", "--sse", "--body-text", STREAM, "--header", "x-mock-gap-ms: 20",
                         "--header", "x-mock-tokens: 2000", "--ramp", "1"], (0.95, 1.0)),
     "tls": ("request", ["--connections", "32", "--body-text", BODY, "--pad", "1000"], (1.0, 1.1)),
-    "body-16k": ("request", ["--connections", "32", "--body-text", BODY, "--pad", "16384"], None),
-    "body-1m": ("request", ["--connections", "8", "--body-text", BODY, "--pad", "1048576"], None),
+    "body-16k": ("request", ["--connections", "32", "--body-file", "body-16k"], None),
+    "body-1m": ("request", ["--connections", "8", "--body-file", "body-1m"], None),
 }
 BODY_KB = {"body-16k": (16384 - 1000) / 1024, "body-1m": (1048576 - 1000) / 1024}
-BODY_TARGET_US = {"body-16k": 0.2, "body-1m": 0.4}  # of CPU per KB beyond the small body's relay
+BODY_BYTES = {"body-16k": 16384, "body-1m": 1048576}
+BODY_TARGET_US = {"body-16k": 0.2, "body-1m": 0.4}  # of CPU per KB beyond what plainly relaying a KB costs
+PLAIN_RELAYS = ("nginx-32k", "haproxy")  # of these the cheaper is what relaying costs; stock nginx goes by temporary files
 MEMORY_STREAMS, MEMORY_TARGET = 2000, 8192
 STREAMED = ("burst", "burst-unasked", "paced")
+
+
+def prose_body(size):
+    """A chat request of that many bytes whose message is prose: what large prompts are."""
+    head, tail = BODY[:BODY.index("Which")], '"}]}'
+    words = "the river is low and the gate is shut, so the water goes over the weir and every drop of it is counted. "
+    return head + (words * (size // len(words) + 1))[: size - len(head) - len(tail)] + tail
 
 
 class Bench:
     def __init__(self, options, folder):
         self.options, self.folder, self.failures = options, folder, []
         certificate, key = proxies.make_certificate(folder)
+        for name, size in BODY_BYTES.items():
+            with open(os.path.join(folder, name), "w") as f:
+                f.write(prose_body(size))
         self.mock = proxies.mock(os.path.abspath(options.weir), folder)
         up = self.mock.port
         self.made = {
@@ -68,6 +80,7 @@ class Bench:
         tls = suite == "tls"
         scheme, port = ("https", proxy.tls_port) if tls else ("http", proxy.port)
         url = f"{scheme}://127.0.0.1:{port}{self.path(proxy, suite)}"
+        arguments = [os.path.join(self.folder, a) if a in BODY_BYTES else a for a in arguments]
         return [os.path.abspath(self.options.loadgen), "--cpu", str(proxies.LOAD_CPU), "--header",
                 "Authorization: Bearer " + proxies.KEY, *arguments, url]
 
@@ -186,12 +199,15 @@ def print_suite(suite, table):
 
 
 def print_body(suite, table):
-    print("  CPU µs of the whole process per KB beyond the small body's relay:")
+    relay = min((table[name]["us_per_kb"] for name in PLAIN_RELAYS if name in table), default=None)
+    print("  CPU µs of the whole process per KB above a small request; weir's beyond the cheaper plain relay:")
     missed = False
     for name, row in table.items():
-        target = BODY_TARGET_US[suite] if name == "weir" else None
-        missed |= target is not None and row["us_per_kb"] > target
-        print(f"  {name:10} {row['us_per_kb']:10.4f}  {verdict(row['us_per_kb'], target)}")
+        beyond = row["us_per_kb"] - relay if name == "weir" and relay is not None else None
+        target = BODY_TARGET_US[suite] if beyond is not None else None
+        missed |= beyond is not None and beyond > target
+        shown = f"{beyond:10.4f}  " if beyond is not None else ""
+        print(f"  {name:10} {row['us_per_kb']:10.4f}  {shown}{verdict(beyond, target)}")
     return missed
 
 

@@ -79,6 +79,7 @@ struct exchange {
     /* the answer */
     unsigned attempts;
     struct buf held;                  /* EVENTS: the unfinished event */
+    bool event_passes;                /* EVENTS: … which became too long to be held */
     struct redactor *redactor;        /* REDACT; in the arena */
     uint64_t stall_due_ns, stall_mark; /* bytes are queued to the client: by when it must have taken more than so many; or 0 */
     bool keep_client;                 /* the connection can serve another request */

@@ -43,19 +43,19 @@ static void events_relay(struct exchange *x, struct outgoing *out, struct slice 
         bool ended;
         enum event_verdict verdict;
         size_t used = observer_take(x->observer, data.p, data.n, wake_ns, &ended, &verdict);
-        if (!ended) {
+        if (ended) x->attempt.progress_ns = wake_ns;
+        if (x->event_passes) {
+            outgoing_body(x, out, (struct slice){data.p, used});
+            x->event_passes = !ended;
+        } else if (!ended) {
             buf_append(&x->held, data.p, used);
             if (buf_length(&x->held) > HELD_EVENT_MAX) {
                 outgoing_body(x, out, buf_slice(&x->held));
                 outgoing_flush(x, out, SLICE(""));
                 buf_clear(&x->held);
-                x->relay = RELAY_RAW;
-                observe(x, (struct slice){data.p + used, data.n - used});
-                outgoing_body(x, out, (struct slice){data.p + used, data.n - used});
-                return;
+                x->event_passes = true;
             }
         } else {
-            x->attempt.progress_ns = wake_ns;
             bool keep = verdict != EVENT_USAGE_ONLY;
             if (buf_length(&x->held) > 0) {
                 if (keep) {
@@ -172,9 +172,8 @@ void relay_bytes(struct exchange *x, struct outgoing *out, struct slice bytes) {
             if (a->first_byte_ns == 0) a->first_byte_ns = x->worker->loop->wake_ns;
             if (x->observer == NULL) a->progress_ns = x->worker->loop->wake_ns;
             a->answer_bytes += data.n;
-            bool look_later = x->relay == RELAY_RAW; /* events_relay() looks itself, also when it gives up on events */
             run_relay(x, out, data);
-            if (look_later) runs[run_count++] = data;
+            if (x->relay == RELAY_RAW) runs[run_count++] = data;
         }
         if (run_count == RUNS_MAX || (state == BODY_MORE && used == 0) || state == BODY_BAD) {
             outgoing_flush(x, out, SLICE(""));
