@@ -102,8 +102,7 @@ struct config_model { /* an alias */
         struct conf_texts when;
         uint64_t backoff_ns;
     } retry;
-    enum config_balance { CONFIG_BALANCE_WEIGHTED, CONFIG_BALANCE_LEAST_BUSY, CONFIG_BALANCE_FASTEST } balance;
-    uint64_t hedge_ns; /* CONF_NEVER: off */
+    enum config_balance { CONFIG_BALANCE_WEIGHT, CONFIG_BALANCE_LATENCY } balance;
 };
 
 struct config_limit { /* CONF_UNLIMITED: none */

@@ -130,10 +130,8 @@ const struct key grammar[] = {
      .fallback = "429 500 502 503 504 connect first_token reset", .max = 64, TEXTS(config_model, retry.when)},
     {"models.NAME.retry.backoff", KEY_DURATION, .fallback = "200ms", NUMBER(config_model, retry.backoff_ns),
      .max = 60 * S},
-    {"models.NAME.balance", KEY_CHOICE, KEY_NOT_BUILT, .fallback = "weighted", .words = "weighted least_busy fastest",
+    {"models.NAME.balance", KEY_CHOICE, KEY_NOT_BUILT, .fallback = "weight", .words = "weight latency",
      FIELD(config_model, balance, enum config_balance)},
-    {"models.NAME.hedge", KEY_DURATION, KEY_NOT_BUILT | KEY_OFF, .fallback = "off", NUMBER(config_model, hedge_ns),
-     .min = 1000000, .max = 3600 * S},
 
     {"tenant_defaults", KEY_SECTION},
     {"tenant_defaults.models", KEY_TEXTS, .rule = RULE_PATTERN, .unset = "all", .min = 1, .max = 1000,

@@ -127,7 +127,6 @@ static void targets_and_rules_point_at_their_providers(void **state) {
     assert_int_equal(m->retry.attempts, 1);
     assert_int_equal(m->retry.when.count, 8);
     expect_text(m->retry.when.items[0].text, "429");
-    assert_true(m->hedge_ns == CONF_NEVER);
     const struct config_passthrough *rule = &l.config->tenants.items[0].passthrough.items[0];
     assert_int_equal(rule->provider_index, 1);
     assert_int_equal(rule->methods.count, 1);
