@@ -42,7 +42,7 @@ static void file_read(const char *name, char *text, size_t bytes) {
 /* Runs the command with its output going to `out` and `err`. */
 static int check(char *const *arguments, int count) {
     char *argv[8] = {(char *)"check"};
-    memcpy(argv + 1, arguments, (size_t)count * sizeof *arguments);
+    for (int i = 0; i < count; i++) argv[i + 1] = arguments[i];
     int kept[2] = {dup(1), dup(2)};
     fflush(NULL);
     assert_non_null(freopen("out", "w", stdout));
