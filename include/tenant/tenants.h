@@ -34,7 +34,7 @@ enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_
  * holds the key's text for as long as the connection lives; key_memo_clear() wipes it. */
 #define KEY_MEMO_BYTES 120
 struct key_memo { /* zero-initialise */
-    const struct tenants *of;
+    uint64_t serial; /* of the table `key` is in */
     const struct tenant_key *key;
     uint8_t length;
     char text[KEY_MEMO_BYTES];

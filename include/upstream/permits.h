@@ -21,6 +21,7 @@ struct permits {
     uint64_t max;
     _Atomic unsigned waiting_count; /* workers in the line */
     _Atomic unsigned queued_count;  /* attempts behind them, in all workers */
+    _Atomic unsigned promised;      /* free permits that a worker was told of and has not heard of yet */
     pthread_mutex_t lock;
     struct permit_waiter *first, **tail, *members;
     unsigned member_count;
@@ -29,12 +30,13 @@ struct permits {
 void permits_init(struct permits *p, uint64_t max);
 void permits_clear(struct permits *p);
 void permits_join(struct permits *p, struct permit_waiter *w); /* makes it one of those who share; they live as long as p */
-bool permits_take(struct permits *p);                        /* false: all in use */
+bool permits_take(struct permits *p);                        /* false: all in use, or promised to who was told */
+bool permits_free(struct permits *p);                        /* would permits_take() give one? */
 void permits_give(struct permits *p);                        /* and tells the first in the line */
 void permits_pass(struct permits *p);                        /* tells the next in line, when there is one and a permit is free */
 void permits_wait(struct permits *p, struct permit_waiter *w); /* joins the line; harmless when already in it or told */
 void permits_leave(struct permits *p, struct permit_waiter *w);
-void permits_heard(struct permits *p, struct permit_waiter *w); /* `message` has come; to be called before it is acted on */
+void permits_heard(struct permits *p, struct permit_waiter *w); /* ends the promise; right before `message` is acted on */
 /* `yield` has come: how many are in the line and want an idle connection given up. */
 unsigned permits_yield_heard(struct permits *p, struct permit_waiter *w);
 /* Should the holder of `held` connections let one go although it has use for it? When another is in the line, and this

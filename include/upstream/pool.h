@@ -31,6 +31,7 @@ struct pool { /* one per worker and provider */
     struct pool_wait *first_waiting, **last_waiting;
     struct permit_waiter permit;
     struct loop_task wake;     /* serves the line at the end of the turn */
+    bool told;                 /* … when it was told of a permit, which is its own until then */
 };
 
 void pool_init(struct pool *p, struct provider *provider, struct loop *l, struct inbox *inbox);

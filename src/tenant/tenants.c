@@ -2,11 +2,14 @@
  * taken from the digest itself, which an attacker cannot choose, and the comparison runs in constant time. */
 #include "tenant/tenants.h"
 
+#include <stdatomic.h>
+
 #include "base/mem.h"
 #include "crypto/random.h"
 #include "facts/names.h"
 
 struct tenants {
+    uint64_t serial; /* of this table, never used again: what a memo remembers */
     struct tenant *tenants;
     size_t tenant_count;
     struct tenant_key *keys;   /* all keys */
@@ -35,7 +38,9 @@ static size_t keys_count(const struct config *c) {
 }
 
 struct tenants *tenants_compile(const struct config *c) {
+    static _Atomic uint64_t serial;
     struct tenants *t = mem_zalloc(sizeof *t);
+    t->serial = atomic_fetch_add(&serial, 1) + 1;
     size_t key_count = keys_count(c), next = 0;
     t->open_to_all = c->tenants.count == 0;
     t->everybody = (struct tenant){
@@ -91,13 +96,13 @@ enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_
 
 enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, struct slice key_text, int64_t now_unix_s,
                                 const struct tenant_key **key) {
-    if (memo->of == t && secret_equal(key_text, (struct slice){memo->text, memo->length})) {
+    if (memo->serial == t->serial && secret_equal(key_text, (struct slice){memo->text, memo->length})) {
         *key = memo->key;
         return key_judge(*key, now_unix_s);
     }
     enum failure f = tenants_find(t, key_text, now_unix_s, key);
     if (f != FAILURE_NONE || key_text.n > KEY_MEMO_BYTES) return f;
-    *memo = (struct key_memo){.of = t, .key = *key, .length = (uint8_t)key_text.n};
+    *memo = (struct key_memo){.serial = t->serial, .key = *key, .length = (uint8_t)key_text.n};
     memcpy(memo->text, key_text.p, key_text.n);
     return FAILURE_NONE;
 }

@@ -1,7 +1,7 @@
-/* Connection permits. Taking and giving without a line is one atomic each; the lock is only for the line itself. A worker
- * that is told may find the permit taken by somebody faster: it then joins the line again, at its end. The hard part is
- * that a message is one struct: it must not be posted again while it is on its way, so a told worker is not in the line
- * until it has heard. */
+/* Connection permits. Taking and giving without a line is one atomic each; the lock is only for the line itself. A permit
+ * that a worker was told of is promised to it until it has heard, so that a busy worker cannot take it back at once; one
+ * that finds it taken all the same joins the line again, at its end. The hard part is that a message is one struct: it
+ * must not be posted again while it is on its way, so a told worker is not in the line until it has heard. */
 #include "upstream/permits.h"
 
 #include <stdatomic.h>
@@ -22,9 +22,11 @@ void permits_join(struct permits *p, struct permit_waiter *w) {
     pthread_mutex_unlock(&p->lock);
 }
 
+bool permits_free(struct permits *p) { return atomic_load(&p->used) + atomic_load(&p->promised) < p->max; }
+
 bool permits_take(struct permits *p) {
     uint64_t used = atomic_load_explicit(&p->used, memory_order_relaxed);
-    while (used < p->max)
+    while (used + atomic_load_explicit(&p->promised, memory_order_relaxed) < p->max)
         if (atomic_compare_exchange_weak(&p->used, &used, used + 1)) return true;
     return false;
 }
@@ -42,9 +44,11 @@ static struct permit_waiter *line_pop(struct permits *p) {
 /* Under the lock. A worker whose inbox is closed or full is passed over. */
 static void next_tell(struct permits *p) {
     struct permit_waiter *w;
-    while (atomic_load(&p->used) < p->max && (w = line_pop(p)) != NULL) {
+    while (permits_free(p) && (w = line_pop(p)) != NULL) {
+        atomic_fetch_add(&p->promised, 1);
         w->told = inbox_post(w->inbox, &w->message);
         if (w->told) return;
+        atomic_fetch_sub(&p->promised, 1);
     }
 }
 
@@ -79,7 +83,7 @@ void permits_wait(struct permits *p, struct permit_waiter *w) {
         atomic_fetch_add(&p->waiting_count, 1);
     }
     /* A permit given between the failed take and joining the line told nobody. */
-    if (atomic_load(&p->used) < p->max) next_tell(p);
+    if (permits_free(p)) next_tell(p);
     else yield_ask(p, w);
     pthread_mutex_unlock(&p->lock);
 }
@@ -99,6 +103,7 @@ void permits_leave(struct permits *p, struct permit_waiter *w) {
 
 void permits_heard(struct permits *p, struct permit_waiter *w) {
     pthread_mutex_lock(&p->lock);
+    if (w->told) atomic_fetch_sub(&p->promised, 1);
     w->told = false;
     pthread_mutex_unlock(&p->lock);
 }

@@ -57,9 +57,11 @@ static const struct conn_ops idle_ops = {
 
 static void line_serve(struct loop_task *task) {
     struct pool *p = (struct pool *)((char *)task - offsetof(struct pool, wake));
+    if (p->told) permits_heard(&p->provider->permits, &p->permit);
+    p->told = false;
     while (p->first_waiting != NULL) {
         struct upstream *u = pool_checkout(p);
-        if (u == NULL && atomic_load_explicit(&p->provider->permits.used, memory_order_relaxed) >= p->provider->permits.max) {
+        if (u == NULL && !permits_free(&p->provider->permits)) {
             permits_wait(&p->provider->permits, &p->permit);
             return;
         }
@@ -74,9 +76,8 @@ static void permit_told(struct message *m, void *context) {
     (void)context;
     struct permit_waiter *w = (struct permit_waiter *)((char *)m - offsetof(struct permit_waiter, message));
     struct pool *p = (struct pool *)((char *)w - offsetof(struct pool, permit));
-    permits_heard(&p->provider->permits, w);
-    if (p->first_waiting != NULL) loop_defer(p->loop, &p->wake);
-    else permits_pass(&p->provider->permits);
+    p->told = true;
+    loop_defer(p->loop, &p->wake); /* with nobody waiting any more it passes the permit on */
 }
 
 /* Others wait for a permit: the connections that have been idle longest go. */

@@ -1,5 +1,5 @@
-/* What a head, a field lookup, a chunk and an event cost, printed; a bound ten times above what is expected catches
- * only what has become quadratic or otherwise absurd, so that a busy machine does not fail the test. */
+/* What a head, a field lookup, a chunk and an event cost, printed. Only that the cost grows with the input and no faster
+ * is asserted: absolute times mean nothing on a shared machine or under a sanitizer. */
 #include "feed.h"
 
 #include "base/buf.h"
@@ -28,7 +28,7 @@ static const char request[] = "POST /v1/chat/completions HTTP/1.1\r\nHost: gatew
         best;                                                                                                          \
     })
 
-static void a_request_head_costs_about_a_microsecond(void **state) {
+static void a_request_head_is_timed(void **state) {
     (void)state;
     static struct field fields[HEAD_FIELDS_MAX];
     struct http_head head;
@@ -44,31 +44,34 @@ static void a_request_head_costs_about_a_microsecond(void **state) {
     });
     print_message("request head of %zu bytes, %u fields: %.0f ns, of which finding its end %.0f\n", n, head.field_count,
                   parse, find);
-    assert_true(parse < 12000);
     volatile unsigned sink = 0;
     double lookup = COST(20000, for (unsigned i = 0; i < head.field_count; i++) sink += field_lookup(fields[i].name));
     print_message("field lookup: %.1f ns\n", lookup / head.field_count);
 }
 
-static void a_head_fed_byte_by_byte_stays_linear(void **state) {
-    (void)state;
-    enum { BYTES = 60000 };
-    char *text = mem_alloc(BYTES);
-    memset(text, 'v', BYTES);
+static double byte_by_byte_ns(size_t bytes) {
+    char *text = mem_alloc(bytes);
+    memset(text, 'v', bytes);
     memcpy(text, "GET / HTTP/1.1\r\nHost: a\r\nX: ", 28);
     double cost = COST(1, {
         size_t scanned = 0;
-        for (size_t n = 1; n <= BYTES; n++) {
+        for (size_t n = 1; n <= bytes; n++) {
             assert_true(head_end(text, n, &scanned) == 0);
             assert_true(head_check_partial(text, n, &feed_limits) == FAILURE_NONE);
         }
     });
-    print_message("byte by byte: %.1f ns a byte\n", cost / BYTES);
-    assert_true(cost / BYTES < 1000);
     mem_free(text);
+    return cost / (double)bytes;
 }
 
-static void a_streamed_event_costs_little(void **state) {
+static void a_head_fed_byte_by_byte_stays_linear(void **state) {
+    (void)state;
+    double small = byte_by_byte_ns(3000), large = byte_by_byte_ns(60000);
+    print_message("byte by byte: %.1f ns a byte of 3000, %.1f of 60000\n", small, large);
+    assert_true(large < 6 * small + 20); /* quadratic would be twenty times as much */
+}
+
+static void a_streamed_event_is_timed(void **state) {
     (void)state;
     static const char event[] =
         "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-x-2026\","
@@ -93,15 +96,14 @@ static void a_streamed_event_costs_little(void **state) {
         assert_true(kind == SSE_END);
     });
     print_message("event of %zu bytes: chunk %.0f ns, split %.0f ns\n", sizeof event - 1, decode, split);
-    assert_true(decode < 2000 && split < 4000);
     buf_clear(&chunk);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_request_head_costs_about_a_microsecond),
+        cmocka_unit_test(a_request_head_is_timed),
         cmocka_unit_test(a_head_fed_byte_by_byte_stays_linear),
-        cmocka_unit_test(a_streamed_event_costs_little),
+        cmocka_unit_test(a_streamed_event_is_timed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

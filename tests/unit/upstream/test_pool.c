@@ -347,6 +347,27 @@ static void an_idle_connection_is_given_up_for_another_worker(void **state) {
     end();
 }
 
+static void a_busy_worker_does_not_starve_another(void **state) {
+    (void)state;
+    begin(2);
+    memset(served, 0, sizeof served);
+    struct upstream *u[2] = {opened(&pool), opened(&pool)}; /* all of them, and a line of its own */
+    join(0, &pool);
+    join(1, &pool);
+    join(2, &other);
+    waits[0].opens = waits[1].opens = waits[2].opens = true;
+    RUN_MS(10);
+    assert_string_equal(served, "");
+    pool_checkin(u[0]); /* over its share: this one goes to the other worker */
+    RUN_MS(30);
+    assert_string_equal(served, "C");
+    pool_checkin(u[1]); /* at its share: this one serves its own line */
+    RUN_MS(30);
+    assert_string_equal(served, "Cab");
+    pool_discard(waits[2].upstream);
+    end();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         NET_TEST(without_a_permit_nothing_is_opened),
@@ -362,6 +383,7 @@ int main(void) {
         NET_TEST(a_connection_that_fails_frees_its_permit_for_the_line),
         NET_TEST(another_workers_line_gets_what_this_one_does_not_need),
         NET_TEST(an_idle_connection_is_given_up_for_another_worker),
+        NET_TEST(a_busy_worker_does_not_starve_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
