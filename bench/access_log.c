@@ -1,5 +1,6 @@
 /* What one line of the access log costs the recorder's thread. Needs nothing but three folders:
- *   gcc -std=gnu17 -O2 -D_GNU_SOURCE -Iinclude -o build/bench-access-log bench/access_log.c build/release/lib/recorder.a \
+ *   gcc -std=gnu17 -O2 -D_GNU_SOURCE -Iinclude -o build/bench-access-log bench/access_log.c
+ * build/release/lib/recorder.a \
  *       build/release/lib/telemetry.a build/release/lib/facts.a build/release/lib/base.a -lm -pthread && \
  *       build/bench-access-log
  * Prints the best of several rounds, because the machine's noise only ever adds. */

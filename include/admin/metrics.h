@@ -1,5 +1,5 @@
-/* admin/metrics.h: everything weir counts, in Prometheus' text format (version 0.0.4). One row in admin/metrics.c is all a
- * new family takes. */
+/* admin/metrics.h: everything weir counts, in Prometheus' text format (version 0.0.4). One row in admin/metrics.c is
+ * all a new family takes. */
 #pragma once
 #include "base/buf.h"
 #include "telemetry/traffic.h"

@@ -10,8 +10,8 @@ struct arena {
     size_t used_bytes; /* given out so far, for ceilings */
 };
 
-void arena_init(struct arena *a);                        /* allocates nothing until first used */
-void arena_clear(struct arena *a);                       /* frees everything; the arena is then as after init */
-void *arena_alloc(struct arena *a, size_t size);         /* 8-byte aligned, uninitialised, never NULL */
+void arena_init(struct arena *a);                /* allocates nothing until first used */
+void arena_clear(struct arena *a);               /* frees everything; the arena is then as after init */
+void *arena_alloc(struct arena *a, size_t size); /* 8-byte aligned, uninitialised, never NULL */
 void *arena_zalloc(struct arena *a, size_t size);
 struct slice arena_copy(struct arena *a, struct slice s); /* the copy is NUL-terminated (not counted in n) */

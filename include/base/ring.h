@@ -7,10 +7,10 @@
 
 struct ring;
 
-struct ring *ring_new(size_t capacity_bytes);        /* a power of two */
+struct ring *ring_new(size_t capacity_bytes); /* a power of two */
 void ring_free(struct ring *r);
-void *ring_reserve(struct ring *r, size_t n);        /* writer: room for n bytes (8-aligned) or NULL, counted as dropped */
-void ring_commit(struct ring *r);                    /* writer: hands the reserved item over */
-const void *ring_peek(struct ring *r, size_t *n);    /* reader: oldest item or NULL; valid until ring_release() */
-void ring_release(struct ring *r);                   /* reader: done with the peeked item */
-uint64_t ring_dropped(const struct ring *r);         /* any thread: items dropped since the start */
+void *ring_reserve(struct ring *r, size_t n);     /* writer: room for n bytes (8-aligned) or NULL, counted as dropped */
+void ring_commit(struct ring *r);                 /* writer: hands the reserved item over */
+const void *ring_peek(struct ring *r, size_t *n); /* reader: oldest item or NULL; valid until ring_release() */
+void ring_release(struct ring *r);                /* reader: done with the peeked item */
+uint64_t ring_dropped(const struct ring *r);      /* any thread: items dropped since the start */

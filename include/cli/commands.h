@@ -2,10 +2,10 @@
  * 0, 1 on failure, 2 on bad usage. One row here is all a new command takes. */
 #pragma once
 
-#define COMMANDS(X)                                                                                                     \
-    X(serve, "run the gateway (--demo needs no configuration)")                                                         \
-    X(check, "check a configuration; --print shows every value in effect")                                              \
-    X(mock, "a provider for demos, tests and benches")                                                                  \
+#define COMMANDS(X)                                                                                                    \
+    X(serve, "run the gateway (--demo needs no configuration)")                                                        \
+    X(check, "check a configuration; --print shows every value in effect")                                             \
+    X(mock, "a provider for demos, tests and benches")                                                                 \
     X(key, "make a tenant's key, or the digest of one")
 
 #define COMMAND_DECLARE(name, help) int cli_##name(int argc, char **argv);

@@ -13,11 +13,11 @@
 #include "conf/errors.h"
 #include "facts/dialect.h"
 
-#define CONF_NEVER UINT64_MAX    /* a duration that was switched `off` */
-#define CONF_UNLIMITED 0         /* a limit that is not configured (a configured 0 is refused) */
+#define CONF_NEVER UINT64_MAX /* a duration that was switched `off` */
+#define CONF_UNLIMITED 0      /* a limit that is not configured (a configured 0 is refused) */
 #define CONF_DIGEST_BYTES 32
-#define CONF_NAME_BYTES 64       /* tenants, keys, providers, workloads */
-#define CONF_MODEL_BYTES 200     /* aliases and model names */
+#define CONF_NAME_BYTES 64   /* tenants, keys, providers, workloads */
+#define CONF_MODEL_BYTES 200 /* aliases and model names */
 #define CONF_TAGS_MAX 16
 
 struct conf_text { /* a text and where it stands */
@@ -40,7 +40,7 @@ struct conf_pairs {
 };
 
 struct conf_address {
-    struct slice text;       /* as written; .p NULL: not configured */
+    struct slice text; /* as written; .p NULL: not configured */
     struct conf_position at;
     struct slice host, port; /* host without brackets; port as digits */
     uint64_t port_number;    /* 0: the system picks one */
@@ -127,9 +127,9 @@ struct config_limits {
 
 struct config_key {
     struct conf_position at;
-    struct conf_text name; /* the first 8 hex digits when not configured; unique within its tenant */
+    struct conf_text name;             /* the first 8 hex digits when not configured; unique within its tenant */
     uint8_t digest[CONF_DIGEST_BYTES]; /* SHA-256; unique in the whole configuration */
-    int64_t expires_unix_s; /* 0: never; the key is refused from this second on */
+    int64_t expires_unix_s;            /* 0: never; the key is refused from this second on */
 };
 
 struct config_passthrough {
@@ -262,6 +262,6 @@ struct config {
 struct config *config_load(const char *path, struct conf_errors *errors, struct buf *print);
 /* The same from memory; `name` stands for the file in messages. Relative paths stay as they are; no includes. */
 struct config *config_load_text(const char *name, struct slice text, struct conf_errors *errors, struct buf *print);
-struct config *config_default(void); /* an empty file's: listens on loopback, no providers, no tenants */
-void config_free(struct config *c);  /* NULL is allowed */
+struct config *config_default(void);   /* an empty file's: listens on loopback, no providers, no tenants */
+void config_free(struct config *c);    /* NULL is allowed */
 const char *config_default_path(void); /* ./weir.yaml, then /etc/weir/weir.yaml; NULL when neither exists */

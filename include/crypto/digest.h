@@ -4,4 +4,4 @@
 #define DIGEST_BYTES 32
 void digest_sha256(struct slice s, uint8_t out[DIGEST_BYTES]);
 bool digest_equal(const uint8_t *a, const uint8_t *b); /* constant time, DIGEST_BYTES */
-bool secret_equal(struct slice a, struct slice b); /* constant time in the bytes; the lengths are no secret */
+bool secret_equal(struct slice a, struct slice b);     /* constant time in the bytes; the lengths are no secret */

@@ -6,7 +6,7 @@
 
 struct usage {
     uint32_t input, output, cache_read, cache_write, reasoning;
-    uint32_t cache_write_1h;   /* part of cache_write that was written for an hour (Anthropic), for the price */
+    uint32_t cache_write_1h;        /* part of cache_write that was written for an hour (Anthropic), for the price */
     bool input_known, output_known; /* the provider said so; a counted or estimated number leaves these false */
-    bool estimated;            /* any number here is weir's own count */
+    bool estimated;                 /* any number here is weir's own count */
 };

@@ -22,19 +22,19 @@ struct observation {
     /* Stamps as given to observer_take() with the last byte of the event; 0 = not yet. Of event streams, arrays and
      * lines only: a whole answer has no first token. */
     uint64_t first_event_ns, first_token_ns, first_visible_ns, last_token_ns;
-    uint64_t gap_max_ns;       /* between two events that carried tokens */
-    uint32_t chunks;           /* events that carried a token */
-    uint32_t hidden_tokens;    /* output tokens produced before the first visible sign (reasoning that sent no bytes) */
-    uint64_t text_bytes;       /* generated text seen (unescaped length, all channels), for the estimate */
-    struct usage usage;        /* normalised (facts/usage.h); from the provider only */
-    bool terminated;           /* its terminator, or every choice seen has finished; a whole answer: its JSON is closed;
-                                  what weir cannot read: it was ended. Settled by observer_end() */
-    bool failed;               /* an error inside a 200, even when a terminator follows */
+    uint64_t gap_max_ns;    /* between two events that carried tokens */
+    uint32_t chunks;        /* events that carried a token */
+    uint32_t hidden_tokens; /* output tokens produced before the first visible sign (reasoning that sent no bytes) */
+    uint64_t text_bytes;    /* generated text seen (unescaped length, all channels), for the estimate */
+    struct usage usage;     /* normalised (facts/usage.h); from the provider only */
+    bool terminated;        /* its terminator, or every choice seen has finished; a whole answer: its JSON is closed;
+                               what weir cannot read: it was ended. Settled by observer_end() */
+    bool failed;            /* an error inside a 200, even when a terminator follows */
     uint8_t finish_length, model_length;
     char finish[OBSERVED_FINISH_BYTES]; /* the provider's own word, of the first choice */
     char model[OBSERVED_MODEL_BYTES];   /* the model that answered; empty when not said */
-    uint64_t provider_ns;      /* the provider's own processing time where the body says it (Ollama, Groq, llama.cpp);
-                                  0 = not said */
+    uint64_t provider_ns; /* the provider's own processing time where the body says it (Ollama, Groq, llama.cpp);
+                             0 = not said */
 };
 
 /* How the answer's body is framed for reading; chosen from status, Content-Type and the first non-space byte. */

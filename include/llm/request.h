@@ -12,19 +12,19 @@ struct request_facts { /* zero-initialise, then request_scan_begin() */
     enum dialect dialect;
     enum operation operation;
     bool is_object;
-    enum failure failure;          /* BAD_JSON, NO_MODEL … once known */
+    enum failure failure; /* BAD_JSON, NO_MODEL … once known */
     /* the model's value: byte range with quotes, and its unescaped text */
     uint64_t model_begin, model_end;
     char model[REQUEST_MODEL_BYTES];
     unsigned model_length;
     bool model_seen, stream, stream_seen;
     /* stream_options (OpenAI chat and completions) */
-    enum json_type options_type;   /* JSON_NONE: not there */
+    enum json_type options_type; /* JSON_NONE: not there */
     uint64_t options_begin, options_end, options_members;
-    enum json_type include_usage;  /* JSON_TRUE, JSON_FALSE, JSON_NULL, JSON_NONE: not there, other: left alone */
+    enum json_type include_usage; /* JSON_TRUE, JSON_FALSE, JSON_NULL, JSON_NONE: not there, other: left alone */
     uint64_t include_usage_begin, include_usage_end;
-    uint32_t max_tokens;           /* 0: not given */
-    uint32_t choices;              /* n / candidateCount; 1 when not given */
+    uint32_t max_tokens; /* 0: not given */
+    uint32_t choices;    /* n / candidateCount; 1 when not given */
 };
 
 void request_scan_begin(struct request_facts *f, enum dialect dialect, enum operation operation);

@@ -45,7 +45,7 @@ uint64_t loop_stamp(struct loop *l); /* reads the clock; sets and returns now_ns
 /* Every event callback begins with this (before anything is timed): the first of a turn takes the turn's wake_ns.
  * Returns the callback's begin stamp, which is the end of the callback before it: one clock reading a callback. */
 uint64_t loop_callback_begin(struct loop *l);
-uint64_t loop_callback_end(struct loop *l);              /* reads the clock; sets and returns now_ns */
+uint64_t loop_callback_end(struct loop *l); /* reads the clock; sets and returns now_ns */
 /* The callback's work ends here, says its owner: reads the clock, and loop_callback_end() will not do so again. */
 uint64_t loop_callback_ends(struct loop *l);
 void loop_defer(struct loop *l, struct loop_task *task); /* harmless when already queued */

@@ -6,24 +6,24 @@ enum { PIPELINED_BYTES_MAX = 16384 };
 
 struct client { /* OWNED BY its worker's list; freed by the reaper when the connection and its exchange are gone */
     struct worker *worker;
-    struct conn *conn;             /* borrowed; NULL once it is closed */
-    struct exchange *exchange;     /* the one being served; NULL between requests */
+    struct conn *conn;         /* borrowed; NULL once it is closed */
+    struct exchange *exchange; /* the one being served; NULL between requests */
     struct client *next, **link;
-    struct buf head_part;          /* an unfinished head */
+    struct buf head_part; /* an unfinished head */
     size_t head_scanned;
-    struct buf pending;            /* pipelined bytes that wait for their turn */
-    struct loop_task again;        /* looks at `pending` */
+    struct buf pending;              /* pipelined bytes that wait for their turn */
+    struct loop_task again;          /* looks at `pending` */
     uint64_t accepted_ns, tls_in_ns; /* the client's handshake; told once, on the first exchange */
     bool tls, tls_told;
     unsigned exchanges;
-    struct key_memo key_memo;      /* the key this client sends with every request */
+    struct key_memo key_memo; /* the key this client sends with every request */
     uint8_t address_length;
     char address[INET6_ADDRSTRLEN]; /* the peer's, as text */
 };
 
 void client_accept(struct worker *w, int fd, struct tls_context *tls, uint64_t accepted_ns); /* owns fd */
-/* The exchange is over, its answer is in the socket: the connection serves the next one, or ends. `reusable`: the request
- * was read whole and both sides allow it; otherwise the connection lingers and closes. */
+/* The exchange is over, its answer is in the socket: the connection serves the next one, or ends. `reusable`: the
+ * request was read whole and both sides allow it; otherwise the connection lingers and closes. */
 void client_exchange_over(struct client *c, bool reusable);
 void client_exchange_broken(struct client *c); /* … or its answer must not look complete: the connection is reset */
 void client_drop(struct client *c);            /* at once, whatever it still waits for; its exchange settles */

@@ -1,7 +1,7 @@
 /* pipeline/exchange.h: a request and its reply.
  *
- * OWNED BY its client until it settles, then by the worker's list of the dead, which the reaper empties at the end of the
- * turn. Born at the first byte of the request; holds the only copy of it. */
+ * OWNED BY its client until it settles, then by the worker's list of the dead, which the reaper empties at the end of
+ * the turn. Born at the first byte of the request; holds the only copy of it. */
 #pragma once
 #include "base/arena.h"
 #include "http/body.h"
@@ -24,7 +24,7 @@ enum relay_mode {
 
 struct exchange {
     struct worker *worker;
-    struct client *client;            /* borrowed; NULL once the client's connection is gone */
+    struct client *client; /* borrowed; NULL once the client's connection is gone */
     const struct snapshot *conf;
     struct arena arena;
     enum stage_id stage;
@@ -32,73 +32,76 @@ struct exchange {
     /* what every callback looks at stands together: with hundreds of open streams each cache line counts */
     bool settled;
     bool attempting;
-    bool stream;                      /* the client asked for one */
-    bool answered;                    /* a head has gone to the client */
-    bool answer_ended;                /* nothing more will be sent to the client */
+    bool stream;       /* the client asked for one */
+    bool answered;     /* a head has gone to the client */
+    bool answer_ended; /* nothing more will be sent to the client */
     bool upstream_paused;
     enum relay_mode relay;
-    enum framing answer_framing;      /* towards the client */
+    enum framing answer_framing; /* towards the client */
     enum failure failure;
-    enum error_source source;         /* of the failure; a relayed error has one without being weir's own */
+    enum error_source source; /* of the failure; a relayed error has one without being weir's own */
     uint64_t callback_begin_ns, callback_ns;
     struct observer *observer;
-    uint64_t response_bytes;          /* of the body, as sent */
-    uint64_t ttft_written_ns, visible_written_ns, head_written_ns; /* when they went to the client's socket; 0 = not yet */
-    struct attempt attempt;           /* the current try */
+    uint64_t response_bytes; /* of the body, as sent */
+    uint64_t ttft_written_ns, visible_written_ns,
+        head_written_ns;    /* when they went to the client's socket; 0 = not yet */
+    struct attempt attempt; /* the current try */
 
-    struct ledger ledger;             /* while an attempt runs: in RETRY, the attempt's own is the one that moves */
-    struct timer total;               /* the whole exchange's deadline */
-    uint16_t status;                  /* sent to the client, or what it would have been */
-    struct slice detail;              /* continues the error's text: which model, which limit */
+    struct ledger ledger; /* while an attempt runs: in RETRY, the attempt's own is the one that moves */
+    struct timer total;   /* the whole exchange's deadline */
+    uint16_t status;      /* sent to the client, or what it would have been */
+    struct slice detail;  /* continues the error's text: which model, which limit */
 
     /* the request */
     struct http_head head;
     struct body_reader reader;
     enum body_mode body_mode;
-    struct body body;                 /* HELD: all of it; STREAMED: what could not be sent on yet */
-    uint64_t body_received;           /* decoded bytes */
+    struct body body;                    /* HELD: all of it; STREAMED: what could not be sent on yet */
+    uint64_t body_received;              /* decoded bytes */
     uint64_t body_begun_ns, received_ns; /* received: the whole request was there; 0 = not yet */
-    uint64_t body_due_ns, body_paused_ns; /* the rest must come by then; since when the client is not read (STREAMED), or 0 */
+    uint64_t body_due_ns,
+        body_paused_ns; /* the rest must come by then; since when the client is not read (STREAMED), or 0 */
     struct route route;
-    void *scan_memory;                /* `facts` while the body comes, then the observer */
-    struct request_facts *facts;      /* NULL once they have been read */
+    void *scan_memory;           /* `facts` while the body comes, then the observer */
+    struct request_facts *facts; /* NULL once they have been read */
     struct splice edits;
-    bool has_head, admitted;          /* the head was parsed; key, path and size are fine */
-    bool continued;                   /* 100 Continue was sent */
+    bool has_head, admitted; /* the head was parsed; key, path and size are fine */
+    bool continued;          /* 100 Continue was sent */
 
     /* who and what */
     const struct tenant *tenant;
     const struct tenant_key *key;
-    struct slice model_requested;     /* in the arena */
+    struct slice model_requested; /* in the arena */
     bool usage_injected;
-    uint32_t workload;                /* name id */
+    uint32_t workload; /* name id */
     const struct target *target;
-    struct target own_target;         /* `target` when it is made for this exchange: pass-through, provider/model */
-    struct slice path_out;            /* the request target sent to the provider; in the arena */
+    struct target own_target; /* `target` when it is made for this exchange: pass-through, provider/model */
+    struct slice path_out;    /* the request target sent to the provider; in the arena */
 
     /* the answer */
     unsigned attempts;
-    struct buf held;                  /* EVENTS: the unfinished event */
-    bool event_passes;                /* EVENTS: … which became too long to be held */
-    struct redactor *redactor;        /* REDACT; in the arena */
-    uint64_t stall_due_ns, stall_mark; /* bytes are queued to the client: by when it must have taken more than so many; or 0 */
-    bool keep_client;                 /* the connection can serve another request */
-    bool broken;                      /* the answer must not look complete: it gets no end */
-    bool broken_told;                 /* … and an error event says so: the client may have what is queued */
+    struct buf held;           /* EVENTS: the unfinished event */
+    bool event_passes;         /* EVENTS: … which became too long to be held */
+    struct redactor *redactor; /* REDACT; in the arena */
+    uint64_t stall_due_ns,
+        stall_mark;   /* bytes are queued to the client: by when it must have taken more than so many; or 0 */
+    bool keep_client; /* the connection can serve another request */
+    bool broken;      /* the answer must not look complete: it gets no end */
+    bool broken_told; /* … and an error event says so: the client may have what is queued */
 
     /* trace and labels */
     uint8_t trace_id[16], span_id[8], parent_id[8];
-    struct slice tags;                /* NAME NUL VALUE NUL …; in the arena */
+    struct slice tags;                            /* NAME NUL VALUE NUL …; in the arena */
     struct slice session, workload_name, release; /* in the head's copy */
     bool debug;
 
-    uint8_t address_length;           /* the client's address: it may have left when the record is made */
+    uint8_t address_length; /* the client's address: it may have left when the record is made */
     char address[INET6_ADDRSTRLEN];
 
     uint64_t provider_ns, rtt_provider_ns;
     struct slice provider_request_id; /* in the arena */
     uint32_t in_flight_at_start;
-    bool unrecorded;                  /* a health check: it leaves no record */
+    bool unrecorded; /* a health check: it leaves no record */
     struct exchange *next_dead;
 };
 
@@ -110,6 +113,12 @@ void exchange_free(struct exchange *x); /* the reaper's */
 void exchange_callback_begin(struct exchange *x);
 void exchange_callback_end(struct exchange *x);
 
-static inline struct ledger *exchange_ledger(struct exchange *x) { return x->attempting ? &x->attempt.ledger : &x->ledger; }
-static inline void exchange_phase(struct exchange *x, enum phase p, uint64_t now_ns) { ledger_enter(exchange_ledger(x), p, now_ns); }
-static inline struct slice exchange_copy(struct exchange *x, struct slice s) { return arena_copy(&x->arena, s); }
+static inline struct ledger *exchange_ledger(struct exchange *x) {
+    return x->attempting ? &x->attempt.ledger : &x->ledger;
+}
+static inline void exchange_phase(struct exchange *x, enum phase p, uint64_t now_ns) {
+    ledger_enter(exchange_ledger(x), p, now_ns);
+}
+static inline struct slice exchange_copy(struct exchange *x, struct slice s) {
+    return arena_copy(&x->arena, s);
+}

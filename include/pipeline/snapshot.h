@@ -9,10 +9,10 @@
 
 struct target { /* one place a model can be had at */
     struct provider *provider;
-    struct slice model;            /* the name the provider knows it by */
-    uint32_t model_id;             /* name id */
-    const struct price *price;     /* NULL: unknown */
-    bool rename;                   /* the client's name for it differs: the request's model is replaced */
+    struct slice model;        /* the name the provider knows it by */
+    uint32_t model_id;         /* name id */
+    const struct price *price; /* NULL: unknown */
+    bool rename;               /* the client's name for it differs: the request's model is replaced */
 };
 
 struct alias {
@@ -23,7 +23,7 @@ struct alias {
 };
 
 struct snapshot {
-    struct config *config;         /* owned */
+    struct config *config; /* owned */
     struct tenants *tenants;
     struct provider **providers;
     size_t provider_count;
@@ -32,7 +32,7 @@ struct snapshot {
     struct map alias_by_name;
     struct price_table *prices;
     struct head_limits head_limits;
-    uint32_t *workload_ids;        /* of config->workloads */
+    uint32_t *workload_ids; /* of config->workloads */
 };
 
 /* NULL with everything that is wrong in `errors`; takes the configuration over only when it succeeds. */

@@ -1,5 +1,5 @@
-/* recorder/recorder.h: the thread on the far side of the workers' rings: takes records and writes the access log. What it
- * does may be slow or fail without touching traffic; what it cannot write in time is dropped and counted. */
+/* recorder/recorder.h: the thread on the far side of the workers' rings: takes records and writes the access log. What
+ * it does may be slow or fail without touching traffic; what it cannot write in time is dropped and counted. */
 #pragma once
 #include "base/ring.h"
 #include "base/slice.h"
@@ -17,7 +17,8 @@ struct recorder_options {
 
 struct recorder *recorder_start(const struct recorder_options *o, char *error, size_t error_bytes);
 struct ring *recorder_ring(struct recorder *r, unsigned worker);
-void recorder_wake(void *recorder);           /* a ring has something; from any worker, at most once a turn; cheap */
-void recorder_reopen(struct recorder *r);     /* the access log's file was rotated; any thread */
+void recorder_wake(void *recorder);       /* a ring has something; from any worker, at most once a turn; cheap */
+void recorder_reopen(struct recorder *r); /* the access log's file was rotated; any thread */
 uint64_t recorder_log_dropped(const struct recorder *r); /* records that did not get into the log */
-void recorder_stop(struct recorder *r);       /* writes everything that is left, joins the thread, frees; workers have ended */
+void recorder_stop(
+    struct recorder *r); /* writes everything that is left, joins the thread, frees; workers have ended */

@@ -1,6 +1,6 @@
-/* telemetry/histogram.h: the one histogram of weir: base-2 exponential with 32 buckets an octave (OpenTelemetry scale 5,
- * Prometheus native schema 5), so a quantile is off by at most 1.1 % and histograms merge by adding. Integer code only.
- * One thread adds, any thread reads; cumulative since the start: readers take differences. */
+/* telemetry/histogram.h: the one histogram of weir: base-2 exponential with 32 buckets an octave (OpenTelemetry scale
+ * 5, Prometheus native schema 5), so a quantile is off by at most 1.1 % and histograms merge by adding. Integer code
+ * only. One thread adds, any thread reads; cumulative since the start: readers take differences. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,14 +14,15 @@ struct histogram { /* zero-initialise; octaves are allocated when first hit, and
     _Atomic uint64_t sum, max;
 };
 
-void histogram_add(struct histogram *h, uint64_t value);  /* the writing thread only; 0 counts as 1 */
-void histogram_clear(struct histogram *h);                /* frees; nobody may be reading */
+void histogram_add(struct histogram *h, uint64_t value); /* the writing thread only; 0 counts as 1 */
+void histogram_clear(struct histogram *h);               /* frees; nobody may be reading */
 
 struct histogram_view { /* a snapshot, or a sum of snapshots */
     uint64_t counts[HISTOGRAM_BUCKETS], count, sum, max;
 };
-void histogram_read(const struct histogram *h, struct histogram_view *into); /* adds h to the view; count = sum of buckets */
-uint64_t histogram_quantile(const struct histogram_view *v, double q);       /* 0 when empty */
+void histogram_read(const struct histogram *h,
+                    struct histogram_view *into);                      /* adds h to the view; count = sum of buckets */
+uint64_t histogram_quantile(const struct histogram_view *v, double q); /* 0 when empty */
 /* How many values were at most `limit`: exact when the limit is a power of two (a bucket edge). */
 uint64_t histogram_count_below(const struct histogram_view *v, uint64_t limit);
 

@@ -1,6 +1,6 @@
-/* telemetry/traffic.h: a worker's cumulative counters and histograms, by tenant, provider, model and workload. One thread
- * adds when an exchange settles; any thread reads at any time. Groups are never freed; past TRAFFIC_GROUPS_MAX the rest is
- * counted under `_other`, so that label sets stay bounded whatever clients send. */
+/* telemetry/traffic.h: a worker's cumulative counters and histograms, by tenant, provider, model and workload. One
+ * thread adds when an exchange settles; any thread reads at any time. Groups are never freed; past TRAFFIC_GROUPS_MAX
+ * the rest is counted under `_other`, so that label sets stay bounded whatever clients send. */
 #pragma once
 #include "facts/record.h"
 #include "telemetry/histogram.h"
@@ -13,7 +13,8 @@
 enum measure { MEASURES(MEASURE_ENUM) MEASURE_PHASE, MEASURE_COUNT = MEASURE_PHASE + PHASE_COUNT };
 #undef MEASURE_ENUM
 
-#define TOKEN_TYPES(X) X(INPUT, input) X(OUTPUT, output) X(CACHE_READ, cache_read) X(CACHE_WRITE, cache_write) X(REASONING, reasoning)
+#define TOKEN_TYPES(X)                                                                                                 \
+    X(INPUT, input) X(OUTPUT, output) X(CACHE_READ, cache_read) X(CACHE_WRITE, cache_write) X(REASONING, reasoning)
 #define TOKEN_TYPE_ENUM(id, name) TOKEN_##id,
 enum token_type { TOKEN_TYPES(TOKEN_TYPE_ENUM) TOKEN_TYPE_COUNT };
 #undef TOKEN_TYPE_ENUM

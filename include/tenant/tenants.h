@@ -28,19 +28,20 @@ void tenants_free(struct tenants *t);
 const struct tenant *tenants_open_to_all(const struct tenants *t);
 /* Looks a key up by its SHA-256; the digest is compared in constant time. An unknown key costs what a known one does.
  * FAILURE_NONE, UNKNOWN_KEY, EXPIRED_KEY or TENANT_DISABLED; *key is set for the last two as well. */
-enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_t now_unix_s, const struct tenant_key **key);
+enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_t now_unix_s,
+                          const struct tenant_key **key);
 
 /* The same for callers that ask again and again: a client's connection brings the same key with every request. The memo
  * holds the key's text for as long as the connection lives; key_memo_clear() wipes it. */
 #define KEY_MEMO_BYTES 120
-struct key_memo { /* zero-initialise */
+struct key_memo {    /* zero-initialise */
     uint64_t serial; /* of the table `key` is in */
     const struct tenant_key *key;
     uint8_t length;
     char text[KEY_MEMO_BYTES];
 };
-enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, struct slice key_text, int64_t now_unix_s,
-                                const struct tenant_key **key);
+enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, struct slice key_text,
+                                int64_t now_unix_s, const struct tenant_key **key);
 void key_memo_clear(struct key_memo *memo);
 
 bool tenant_may_use(const struct tenant *t, struct slice model); /* the name as the client asked for it */

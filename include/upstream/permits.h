@@ -7,9 +7,10 @@
 
 #include "net/inbox.h"
 
-struct permit_waiter { /* embedded by a worker's pool; in the line at most once */
+struct permit_waiter {      /* embedded by a worker's pool; in the line at most once */
     struct message message; /* posted to `inbox` when a permit may be free; set message.run once */
-    struct message yield;   /* posted to `inbox` when others wait and this pool has idle connections; set yield.run once */
+    struct message
+        yield; /* posted to `inbox` when others wait and this pool has idle connections; set yield.run once */
     struct inbox *inbox;
     const _Atomic unsigned *idle_count; /* of the pool */
     struct permit_waiter *next, *next_member;
@@ -29,14 +30,16 @@ struct permits {
 
 void permits_init(struct permits *p, uint64_t max);
 void permits_clear(struct permits *p);
-void permits_join(struct permits *p, struct permit_waiter *w); /* makes it one of those who share; they live as long as p */
-bool permits_take(struct permits *p);                        /* false: all in use, or promised to who was told */
-bool permits_free(struct permits *p);                        /* would permits_take() give one? */
-void permits_give(struct permits *p);                        /* and tells the first in the line */
-void permits_pass(struct permits *p);                        /* tells the next in line, when there is one and a permit is free */
+void permits_join(struct permits *p,
+                  struct permit_waiter *w); /* makes it one of those who share; they live as long as p */
+bool permits_take(struct permits *p);       /* false: all in use, or promised to who was told */
+bool permits_free(struct permits *p);       /* would permits_take() give one? */
+void permits_give(struct permits *p);       /* and tells the first in the line */
+void permits_pass(struct permits *p);       /* tells the next in line, when there is one and a permit is free */
 void permits_wait(struct permits *p, struct permit_waiter *w); /* joins the line; harmless when already in it or told */
 void permits_leave(struct permits *p, struct permit_waiter *w);
-void permits_heard(struct permits *p, struct permit_waiter *w); /* ends the promise; right before `message` is acted on */
+void permits_heard(struct permits *p,
+                   struct permit_waiter *w); /* ends the promise; right before `message` is acted on */
 /* `yield` has come: how many are in the line and want an idle connection given up. */
 unsigned permits_yield_heard(struct permits *p, struct permit_waiter *w);
 /* Should the holder of `held` connections let one go although it has use for it? When another is in the line, and this

@@ -1,6 +1,6 @@
-/* upstream/pool.h: a worker's connections to one provider. Idle ones are kept newest first and stay armed for reading: a
- * byte, an end or an error there means that the provider is done with it. A connection holds a permit from its birth to
- * its end. An attempt that finds neither an idle connection nor a permit waits in line here. */
+/* upstream/pool.h: a worker's connections to one provider. Idle ones are kept newest first and stay armed for reading:
+ * a byte, an end or an error there means that the provider is done with it. A connection holds a permit from its birth
+ * to its end. An attempt that finds neither an idle connection nor a permit waits in line here. */
 #pragma once
 #include "net/conn.h"
 #include "upstream/provider.h"
@@ -10,16 +10,17 @@ struct pool;
 struct upstream { /* one connection to a provider; conn->owner is always its upstream */
     struct conn *conn;
     struct pool *pool;
-    void *user;                /* the attempt that has it checked out; borrowed */
+    void *user;                    /* the attempt that has it checked out; borrowed */
     struct upstream *next, **link; /* in the pool's idle list */
-    uint64_t retire_ns;        /* not used again after this */
-    unsigned uses;             /* exchanges it has carried */
+    uint64_t retire_ns;            /* not used again after this */
+    unsigned uses;                 /* exchanges it has carried */
 };
 
 struct pool_wait { /* embedded by an attempt: its place in the line */
     struct pool_wait *next, **link;
-    void (*ready)(struct pool_wait *w, struct upstream *u); /* u NULL: a permit may be free, try again. Called from the loop,
-                                                               never from inside a call to the pool by the waiter itself */
+    void (*ready)(struct pool_wait *w,
+                  struct upstream *u); /* u NULL: a permit may be free, try again. Called from the loop,
+                                          never from inside a call to the pool by the waiter itself */
 };
 
 struct pool { /* one per worker and provider */
@@ -30,17 +31,18 @@ struct pool { /* one per worker and provider */
     unsigned waiting_count;
     struct pool_wait *first_waiting, **last_waiting;
     struct permit_waiter permit;
-    struct loop_task wake;     /* serves the line at the end of the turn */
-    bool told;                 /* … when it was told of a permit, which is its own until then */
+    struct loop_task wake; /* serves the line at the end of the turn */
+    bool told;             /* … when it was told of a permit, which is its own until then */
 };
 
 void pool_init(struct pool *p, struct provider *provider, struct loop *l, struct inbox *inbox);
-void pool_close_idle(struct pool *p);              /* closes the idle connections (shutting down) */
-struct upstream *pool_checkout(struct pool *p);    /* an idle connection that is still good, or NULL */
-/* A new connection, checked out. NULL with errno: EDQUOT when there is no permit (wait in line), else no socket could be
- * made. `ops` get conn->owner = the upstream. */
-struct upstream *pool_open(struct pool *p, const struct sockaddr *address, socklen_t length, const struct conn_ops *ops, void *user);
-void pool_checkin(struct upstream *u);             /* after a whole, clean exchange; it may be closed instead */
-void pool_discard(struct upstream *u);             /* closes it at once; also right after on_close, when the conn is gone */
+void pool_close_idle(struct pool *p);           /* closes the idle connections (shutting down) */
+struct upstream *pool_checkout(struct pool *p); /* an idle connection that is still good, or NULL */
+/* A new connection, checked out. NULL with errno: EDQUOT when there is no permit (wait in line), else no socket could
+ * be made. `ops` get conn->owner = the upstream. */
+struct upstream *pool_open(struct pool *p, const struct sockaddr *address, socklen_t length, const struct conn_ops *ops,
+                           void *user);
+void pool_checkin(struct upstream *u); /* after a whole, clean exchange; it may be closed instead */
+void pool_discard(struct upstream *u); /* closes it at once; also right after on_close, when the conn is gone */
 void pool_wait_join(struct pool *p, struct pool_wait *w);
 void pool_wait_leave(struct pool *p, struct pool_wait *w); /* harmless when not in line */

@@ -1,5 +1,5 @@
-/* upstream/provider.h: a provider ready to be called: where it is, how it is verified, and the head fields every request
- * to it carries. Compiled once per configuration; the key exists only inside `fields`, which nothing logs. */
+/* upstream/provider.h: a provider ready to be called: where it is, how it is verified, and the head fields every
+ * request to it carries. Compiled once per configuration; the key exists only inside `fields`, which nothing logs. */
 #pragma once
 #include "conf/config.h"
 #include "crypto/tls_context.h"
@@ -10,15 +10,15 @@
 struct provider {
     const struct config_provider *conf;
     uint32_t name_id;
-    unsigned slot;              /* its pool's place in each worker */
+    unsigned slot; /* its pool's place in each worker */
     struct slice name;
     enum dialect dialect;
-    const char *host, *port;    /* to resolve and to connect to */
-    struct slice base_path;     /* base_url's path: "" or "/v1" */
-    struct slice fields;        /* Host, credential and configured fields as they are sent, each with its CRLF */
-    struct slice secret;        /* the key, for finding its echoes in answers; empty when there is none */
-    struct tls_context *tls;    /* NULL: plain HTTP */
-    struct permits permits;     /* connections, process-wide */
+    const char *host, *port; /* to resolve and to connect to */
+    struct slice base_path;  /* base_url's path: "" or "/v1" */
+    struct slice fields;     /* Host, credential and configured fields as they are sent, each with its CRLF */
+    struct slice secret;     /* the key, for finding its echoes in answers; empty when there is none */
+    struct tls_context *tls; /* NULL: plain HTTP */
+    struct permits permits;  /* connections, process-wide */
 };
 
 /* NULL with a message in `errors` (the CA file cannot be read …). */

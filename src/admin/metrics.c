@@ -70,10 +70,14 @@ static void value_escape(struct buf *out, struct slice value) {
     for (size_t i = 0, length; i < value.n; i += length) {
         const char *c = value.p + i;
         length = utf8_length((const unsigned char *)c, value.n - i);
-        if (length == 0) buf_append_text(out, UTF8_REPLACEMENT);
-        else if (*c == '\n') buf_append(out, "\\n", 2);
-        else if (*c == '\\' || *c == '"') buf_append(out, (char[]){'\\', *c}, 2);
-        else buf_append(out, c, length);
+        if (length == 0)
+            buf_append_text(out, UTF8_REPLACEMENT);
+        else if (*c == '\n')
+            buf_append(out, "\\n", 2);
+        else if (*c == '\\' || *c == '"')
+            buf_append(out, (char[]){'\\', *c}, 2);
+        else
+            buf_append(out, c, length);
         if (length == 0) length = 1;
     }
 }
@@ -104,14 +108,16 @@ static void labels_tenant(struct buf *out, const struct traffic_group *g) {
 
 /* ---- counters ---- */
 
-static uint64_t counter_read(const _Atomic uint64_t *c) { return atomic_load_explicit(c, memory_order_relaxed); }
+static uint64_t counter_read(const _Atomic uint64_t *c) {
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
 
 struct outcomes {
     struct {
         uint16_t status;
         uint8_t error;
         uint64_t count;
-    } *items;
+    } * items;
     size_t count, capacity;
 };
 
@@ -232,8 +238,10 @@ static void histograms_write(struct page *p, const char *name, int measure, cons
         for (size_t i = at; i < end; i++) histogram_read(&p->groups[i]->measures[measure], v);
         if (v->count == 0) continue;
         labels.start = labels.end = 0;
-        if (phase != NULL) label(&labels, "phase", slice_of(phase), true);
-        else label(&labels, "tenant", name_of(g->tenant), true);
+        if (phase != NULL)
+            label(&labels, "phase", slice_of(phase), true);
+        else
+            label(&labels, "tenant", name_of(g->tenant), true);
         label(&labels, "provider", name_of(g->provider), false);
         label(&labels, "model", name_of(g->model), false);
         if (phase == NULL) label(&labels, "workload", name_of(g->workload), false);

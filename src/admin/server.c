@@ -36,8 +36,10 @@ static void session_end(struct session *s, bool linger) {
     struct conn *c = s->conn;
     buf_clear(&s->in);
     mem_free(s);
-    if (linger) conn_close_lingering(c);
-    else conn_close(c);
+    if (linger)
+        conn_close_lingering(c);
+    else
+        conn_close(c);
 }
 
 static void reply(struct session *s, unsigned status, struct slice type, struct slice body, bool keep) {
@@ -115,12 +117,16 @@ static void serve(struct session *s, const struct http_head *h) {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!slice_equal(routes[i].path, h->path)) continue;
         if (!routes[i].open && !allowed) break;
-        if (h->method == HTTP_GET) routes[i].get(s, keep);
-        else reply_error(s, 405, "bad_query", "only GET", keep);
+        if (h->method == HTTP_GET)
+            routes[i].get(s, keep);
+        else
+            reply_error(s, 405, "bad_query", "only GET", keep);
         return;
     }
-    if (allowed) reply_error(s, 404, "not_found", "no such page", keep);
-    else reply_error(s, 401, "unauthorized", "a token is required", keep);
+    if (allowed)
+        reply_error(s, 404, "not_found", "no such page", keep);
+    else
+        reply_error(s, 401, "unauthorized", "a token is required", keep);
 }
 
 static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
@@ -132,8 +138,10 @@ static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
     for (size_t length; (length = head_end(s->in.data + s->in.start, buf_length(&s->in), &s->scanned)) > 0;) {
         s->scanned = 0;
         enum failure f = head_parse_request(&head, (struct slice){s->in.data + s->in.start, length}, fields, &limits);
-        if (f != FAILURE_NONE) reply_error(s, failure_row(f)->status, "bad_query", "malformed request", false);
-        else serve(s, &head);
+        if (f != FAILURE_NONE)
+            reply_error(s, failure_row(f)->status, "bad_query", "malformed request", false);
+        else
+            serve(s, &head);
         if (f != FAILURE_NONE || !head.keep_alive || head.framing != FRAMING_NONE) {
             session_end(s, true);
             return n;
@@ -151,7 +159,9 @@ static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
     return n;
 }
 
-static void session_on_end(struct conn *c) { session_end(c->owner, false); }
+static void session_on_end(struct conn *c) {
+    session_end(c->owner, false);
+}
 
 static void session_on_close(struct conn *c, enum close_reason why) {
     struct session *s = c->owner;

@@ -1,5 +1,5 @@
-/* A bump allocator in growing chunks. The first chunk is small because most exchanges need little and thousands are open
- * at once. It does not run destructors: what holds anything but memory must not live only here. */
+/* A bump allocator in growing chunks. The first chunk is small because most exchanges need little and thousands are
+ * open at once. It does not run destructors: what holds anything but memory must not live only here. */
 #include "base/arena.h"
 
 #include <stddef.h>
@@ -14,7 +14,9 @@ struct arena_chunk {
     max_align_t data[];
 };
 
-void arena_init(struct arena *a) { *a = (struct arena){0}; }
+void arena_init(struct arena *a) {
+    *a = (struct arena){0};
+}
 
 void arena_clear(struct arena *a) {
     for (struct arena_chunk *c = a->chunks, *next; c != NULL; c = next) {
@@ -45,7 +47,9 @@ void *arena_alloc(struct arena *a, size_t size) {
     return p;
 }
 
-void *arena_zalloc(struct arena *a, size_t size) { return memset(arena_alloc(a, size), 0, size); }
+void *arena_zalloc(struct arena *a, size_t size) {
+    return memset(arena_alloc(a, size), 0, size);
+}
 
 struct slice arena_copy(struct arena *a, struct slice s) {
     char *copy = arena_alloc(a, s.n + 1);

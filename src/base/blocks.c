@@ -12,9 +12,13 @@ enum { IDLE_BLOCKS_MAX = 64 };
 static _Atomic size_t budget_bytes = SIZE_MAX;
 static _Atomic size_t in_use_bytes;
 
-void blocks_budget_set(size_t bytes) { atomic_store(&budget_bytes, bytes); }
+void blocks_budget_set(size_t bytes) {
+    atomic_store(&budget_bytes, bytes);
+}
 
-size_t blocks_in_use_bytes(void) { return atomic_load_explicit(&in_use_bytes, memory_order_relaxed); }
+size_t blocks_in_use_bytes(void) {
+    return atomic_load_explicit(&in_use_bytes, memory_order_relaxed);
+}
 
 void block_pool_clear(struct block_pool *pool) {
     for (struct block *b = pool->idle, *next; b != NULL; b = next) {
@@ -68,12 +72,16 @@ static bool blocks_add(struct body *b, struct block_pool *pool, size_t count) {
             }
             return false;
         }
-        if (first == NULL) first = block;
-        else last->next = block;
+        if (first == NULL)
+            first = block;
+        else
+            last->next = block;
         last = block;
     }
-    if (b->first == NULL) b->first = first;
-    else b->last->next = first;
+    if (b->first == NULL)
+        b->first = first;
+    else
+        b->last->next = first;
     b->block_count += count;
     return true;
 }

@@ -1,5 +1,5 @@
-/* A byte queue in one growable piece. What is consumed at the front is reclaimed when room is needed at the back, and all
- * of it is freed when the queue empties. */
+/* A byte queue in one growable piece. What is consumed at the front is reclaimed when room is needed at the back, and
+ * all of it is freed when the queue empties. */
 #include "base/buf.h"
 
 #include <assert.h>

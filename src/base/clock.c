@@ -12,7 +12,9 @@ static uint64_t read_clock(clockid_t id) {
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-uint64_t clock_now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+uint64_t clock_now_ns(void) {
+    return read_clock(CLOCK_MONOTONIC);
+}
 
 int64_t clock_wall_ns(uint64_t mono_ns) {
     static _Atomic int64_t offset_ns;

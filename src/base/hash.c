@@ -1,4 +1,5 @@
-/* SipHash-1-3 (Aumasson and Bernstein 2012) with a key drawn at start, and an open-addressing string map for cold paths. */
+/* SipHash-1-3 (Aumasson and Bernstein 2012) with a key drawn at start, and an open-addressing string map for cold
+ * paths. */
 #include "base/hash.h"
 
 #include <pthread.h>
@@ -14,7 +15,9 @@ static void key_draw(void) {
     key[1] = random_u64();
 }
 
-static uint64_t rotate(uint64_t x, int by) { return x << by | x >> (64 - by); }
+static uint64_t rotate(uint64_t x, int by) {
+    return x << by | x >> (64 - by);
+}
 
 static void sip_round(uint64_t v[4]) {
     v[0] += v[1], v[1] = rotate(v[1], 13) ^ v[0], v[0] = rotate(v[0], 32);

@@ -13,8 +13,8 @@ enum { PIECE_BYTES = 1024 }; /* of a long string: what is reserved for the worst
  * only leave bytes that are not plain, so they change which byte is seen, never whether one is. */
 static bool word_is_plain(uint64_t word) {
     uint64_t quote = word ^ EACH_BYTE('"'), backslash = word ^ EACH_BYTE('\\');
-    uint64_t found = word | (word + EACH_BYTE(1)) | (word - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) |
-                     (backslash - EACH_BYTE(1));
+    uint64_t found =
+        word | (word + EACH_BYTE(1)) | (word - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) | (backslash - EACH_BYTE(1));
     return (found & EACH_BYTE(0x80)) == 0;
 }
 
@@ -36,8 +36,8 @@ static size_t plain_copy(char *at, const unsigned char *p, size_t n) {
 }
 
 static char *escape_put(char *at, unsigned char c) {
-    static const char short_names[0x80] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
-                                           ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
+    static const char short_names[0x80] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
     static const char digits[] = "0123456789abcdef";
     *at++ = '\\';
     if (short_names[c]) {
@@ -105,7 +105,9 @@ static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                             "50515253545556575859606162636465666768697071727374"
                             "75767778798081828384858687888990919293949596979899";
 
-static void pair_put(char *at, uint64_t below_100) { memcpy(at, pairs + 2 * below_100, 2); }
+static void pair_put(char *at, uint64_t below_100) {
+    memcpy(at, pairs + 2 * below_100, 2);
+}
 
 static unsigned digits_count(uint64_t value) {
     unsigned count = 1;
@@ -117,8 +119,10 @@ static unsigned digits_count(uint64_t value) {
 char *json_text_put_u64(char *at, uint64_t value) {
     char *end = at + digits_count(value), *p = end;
     for (; value >= 100; value /= 100) pair_put(p -= 2, value % 100);
-    if (value >= 10) pair_put(at, value);
-    else *at = (char)('0' + value);
+    if (value >= 10)
+        pair_put(at, value);
+    else
+        *at = (char)('0' + value);
     return end;
 }
 

@@ -11,7 +11,9 @@
 
 static _Atomic enum log_level lowest_level = LOG_LEVEL_INFO;
 
-void log_level_set(enum log_level lowest) { atomic_store(&lowest_level, lowest); }
+void log_level_set(enum log_level lowest) {
+    atomic_store(&lowest_level, lowest);
+}
 
 void log_write(enum log_level level, const char *format, ...) {
     static const char *const names[] = {"debug", "info", "warn", "error"};

@@ -13,11 +13,17 @@ static void *checked(void *p, size_t size) {
     return p;
 }
 
-void *mem_alloc(size_t size) { return checked(malloc(size), size); }
+void *mem_alloc(size_t size) {
+    return checked(malloc(size), size);
+}
 
-void *mem_zalloc(size_t size) { return checked(calloc(1, size), size); }
+void *mem_zalloc(size_t size) {
+    return checked(calloc(1, size), size);
+}
 
-void *mem_realloc(void *p, size_t size) { return checked(realloc(p, size), size); }
+void *mem_realloc(void *p, size_t size) {
+    return checked(realloc(p, size), size);
+}
 
 void *mem_array_grow(void *p, size_t *capacity, size_t item_size, size_t needed) {
     if (needed <= *capacity) return p;
@@ -34,4 +40,6 @@ char *mem_strndup(const char *p, size_t n) {
     return copy;
 }
 
-void mem_free(void *p) { free(p); }
+void mem_free(void *p) {
+    free(p);
+}

@@ -1,6 +1,7 @@
-/* Single-producer single-consumer byte ring. The hard part is the end of the array: an item never wraps, so a writer that
- * does not fit there leaves a skip mark and begins again at the front. Positions only grow; the index is position modulo
- * capacity. Each side keeps a private copy of the other's position and rereads the shared one only when that says no. */
+/* Single-producer single-consumer byte ring. The hard part is the end of the array: an item never wraps, so a writer
+ * that does not fit there leaves a skip mark and begins again at the front. Positions only grow; the index is position
+ * modulo capacity. Each side keeps a private copy of the other's position and rereads the shared one only when that
+ * says no. */
 #include "base/ring.h"
 
 #include <assert.h>
@@ -87,4 +88,6 @@ void ring_release(struct ring *r) {
     r->peeked_bytes = 0;
 }
 
-uint64_t ring_dropped(const struct ring *r) { return atomic_load_explicit(&r->dropped, memory_order_relaxed); }
+uint64_t ring_dropped(const struct ring *r) {
+    return atomic_load_explicit(&r->dropped, memory_order_relaxed);
+}

@@ -12,7 +12,9 @@ bool slice_starts(struct slice s, struct slice prefix) {
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 struct slice slice_trim(struct slice s) {
     while (s.n > 0 && is_space(s.p[0])) s.p++, s.n--;

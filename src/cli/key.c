@@ -9,14 +9,13 @@
 #include "crypto/digest.h"
 #include "crypto/random.h"
 
-static const char help[] =
-    "usage: weir key new [--tenant NAME] [--name KEYNAME]\n"
-    "       weir key hash < KEY\n\n"
-    "new   prints a new key, once, and what to put into the configuration for it\n"
-    "hash  reads a key on standard input and prints its digest for the configuration\n\n"
-    "examples:\n"
-    "  weir key new --tenant acme --name ci\n"
-    "  printf %s \"$KEY\" | weir key hash\n";
+static const char help[] = "usage: weir key new [--tenant NAME] [--name KEYNAME]\n"
+                           "       weir key hash < KEY\n\n"
+                           "new   prints a new key, once, and what to put into the configuration for it\n"
+                           "hash  reads a key on standard input and prints its digest for the configuration\n\n"
+                           "examples:\n"
+                           "  weir key new --tenant acme --name ci\n"
+                           "  printf %s \"$KEY\" | weir key hash\n";
 
 void key_make(char out[KEY_TEXT_BYTES]) {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -39,8 +38,9 @@ static int key_new(const char *tenant, const char *name) {
     char key[KEY_TEXT_BYTES], digest[2 * DIGEST_BYTES + 1];
     key_make(key);
     key_digest_text(slice_of(key), digest);
-    printf("%s\n\n# shown only now; in the configuration:\ntenants:\n  %s:\n    keys:\n      - {name: %s, sha256: \"%s\"}\n", key,
-           tenant, name, digest);
+    printf("%s\n\n# shown only now; in the configuration:\ntenants:\n  %s:\n    keys:\n      - {name: %s, sha256: "
+           "\"%s\"}\n",
+           key, tenant, name, digest);
     secret_wipe(key, sizeof key);
     return 0;
 }

@@ -14,7 +14,9 @@ static const struct {
 };
 
 static void usage(FILE *out) {
-    fputs("weir: an LLM gateway that knows where each millisecond and each token went\n\nusage: weir COMMAND [options]\n\n", out);
+    fputs("weir: an LLM gateway that knows where each millisecond and each token went\n\nusage: weir COMMAND "
+          "[options]\n\n",
+          out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
     fputs("\n`weir COMMAND --help` tells more. Try: weir serve --demo\n", out);

@@ -49,21 +49,23 @@ static void demo_config_write(struct buf *out, unsigned short mock_port, const c
     buf_append_text(out, "listen: [{address: \"127.0.0.1:8080\"}]\nadmin: {address: \"127.0.0.1:9347\"}\nproviders:\n");
     for (size_t i = 0; i < sizeof providers / sizeof providers[0]; i++)
         buf_printf(out, "  %s: {dialect: %s, base_url: \"http://127.0.0.1:%u%s\", api_key: \"%s\", models: [%s]}\n",
-                   providers[i].name, providers[i].dialect, mock_port, providers[i].path, mock_key, providers[i].models);
+                   providers[i].name, providers[i].dialect, mock_port, providers[i].path, mock_key,
+                   providers[i].models);
     buf_append_text(out, "models:\n  fast: {targets: [{provider: openai, model: gpt-4o-mini}]}\n");
     buf_printf(out, "tenants: {demo: {keys: [{name: demo, sha256: \"%s\"}]}}\nlog: {access: stdout}\n", digest);
 }
 
 static void demo_started(void *context, unsigned short data_port) {
     const char *key = context;
-    fprintf(stderr,
-            "\n  weir is listening on http://127.0.0.1:%u with a mock provider behind it.\n\n"
-            "  Stream an answer:\n\n"
-            "    curl -N http://127.0.0.1:%u/v1/chat/completions -H 'authorization: Bearer %s' \\\n"
-            "      -H 'content-type: application/json' \\\n"
-            "      -d '{\"model\":\"fast\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
-            "  Each request leaves one line of JSON here. Metrics: http://127.0.0.1:9347/metrics. Stop with Ctrl-C.\n\n",
-            data_port, data_port, key);
+    fprintf(
+        stderr,
+        "\n  weir is listening on http://127.0.0.1:%u with a mock provider behind it.\n\n"
+        "  Stream an answer:\n\n"
+        "    curl -N http://127.0.0.1:%u/v1/chat/completions -H 'authorization: Bearer %s' \\\n"
+        "      -H 'content-type: application/json' \\\n"
+        "      -d '{\"model\":\"fast\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
+        "  Each request leaves one line of JSON here. Metrics: http://127.0.0.1:9347/metrics. Stop with Ctrl-C.\n\n",
+        data_port, data_port, key);
 }
 
 static int serve_demo(void) {
@@ -101,9 +103,12 @@ int cli_serve(int argc, char **argv) {
             fputs(help, stdout);
             return 0;
         }
-        if (strcmp(argv[i], "--demo") == 0) demo = true;
-        else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) && i + 1 < argc) path = argv[++i];
-        else good = false;
+        if (strcmp(argv[i], "--demo") == 0)
+            demo = true;
+        else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) && i + 1 < argc)
+            path = argv[++i];
+        else
+            good = false;
     }
     if (!good || (demo && path != NULL)) {
         fputs(help, stderr);

@@ -9,8 +9,8 @@
 
 #define ROW_COUNT(array) (sizeof(array) / sizeof *(array))
 /* The offset of a member, refusing to compile when the member is not of the type that the row's reader writes. */
-#define FIELD(owner, member, type)                                                                                    \
-    .offset = offsetof(struct owner, member) +                                                                        \
+#define FIELD(owner, member, type)                                                                                     \
+    .offset = offsetof(struct owner, member) +                                                                         \
               0 * sizeof(char[__builtin_types_compatible_p(typeof(((struct owner *)0)->member), type) ? 1 : -1])
 #define TEXT(owner, member) FIELD(owner, member, struct conf_text)
 #define TEXTS(owner, member) FIELD(owner, member, struct conf_texts)

@@ -1,5 +1,5 @@
-/* The registry of names: an append-only array published entry by entry, and a map under a lock for adding. A reader that
- * holds an id got it from the thread that added it, so the entry is there; nothing is ever moved or freed. */
+/* The registry of names: an append-only array published entry by entry, and a map under a lock for adding. A reader
+ * that holds an id got it from the thread that added it, so the entry is there; nothing is ever moved or freed. */
 #include "facts/names.h"
 
 #include <assert.h>

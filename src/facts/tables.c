@@ -33,7 +33,8 @@ const char *layer_name(enum layer l) {
     return layers[l];
 }
 
-#define FAILURE_ROW(id, name, source, status, retried, text) [FAILURE_##id] = {#name, SOURCE_##source, status, retried, text},
+#define FAILURE_ROW(id, name, source, status, retried, text)                                                           \
+    [FAILURE_##id] = {#name, SOURCE_##source, status, retried, text},
 static const struct failure_row failures[FAILURE_COUNT] = {FAILURES(FAILURE_ROW)};
 #undef FAILURE_ROW
 

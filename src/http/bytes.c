@@ -1,6 +1,6 @@
-/* The table of byte classes, and two searches: sixteen bytes a step where the processor has SSE2 (every x86-64), eight for
- * the rest of a run and elsewhere. The hard part of the eight is that the subtraction trick marks false bytes above a true
- * one: only the lowest mark of a word may be believed. */
+/* The table of byte classes, and two searches: sixteen bytes a step where the processor has SSE2 (every x86-64), eight
+ * for the rest of a run and elsewhere. The hard part of the eight is that the subtraction trick marks false bytes above
+ * a true one: only the lowest mark of a word may be believed. */
 #include "bytes.h"
 
 #include <endian.h>

@@ -1,6 +1,6 @@
-/* Remembering how events begin. The hard part is that skipping must be the same as reading: a snapshot is made only where
- * nothing of the event's own has been found yet (no token, count, finish or error), and where what was found for the
- * whole stream (the model's name) would be found again with the same result. */
+/* Remembering how events begin. The hard part is that skipping must be the same as reading: a snapshot is made only
+ * where nothing of the event's own has been found yet (no token, count, finish or error), and where what was found for
+ * the whole stream (the model's name) would be found again with the same result. */
 #include "prefix.h"
 
 static size_t common_length(const struct prefix *p, struct slice text) {

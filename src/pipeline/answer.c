@@ -18,7 +18,8 @@ enum { INTERIM_MAX = 8, ANSWER_HEAD_MAX = 65536 };
 
 static enum failure status_failure(const struct exchange *x, unsigned status) {
     if (status < 300) return FAILURE_NONE;
-    if (status == 304 && x->route.operation == OPERATION_PASSTHROUGH) return FAILURE_NONE; /* the client asked under a condition */
+    if (status == 304 && x->route.operation == OPERATION_PASSTHROUGH)
+        return FAILURE_NONE; /* the client asked under a condition */
     if (status < 400 || status == 401 || status == 403 || status == 407)
         return status < 400 ? FAILURE_BAD_RESPONSE : FAILURE_PROVIDER_AUTH;
     if (status == 429) return FAILURE_RATE_LIMITED;
@@ -26,7 +27,9 @@ static enum failure status_failure(const struct exchange *x, unsigned status) {
     return status >= 500 ? FAILURE_PROVIDER_ERROR : FAILURE_PROVIDER_REJECTED;
 }
 
-static bool is_relayed(enum failure f) { return f != FAILURE_BAD_RESPONSE && f != FAILURE_PROVIDER_AUTH; }
+static bool is_relayed(enum failure f) {
+    return f != FAILURE_BAD_RESPONSE && f != FAILURE_PROVIDER_AUTH;
+}
 
 /* ---- the head the client gets ---- */
 
@@ -58,14 +61,18 @@ static void framing_write(struct exchange *x, const struct http_head *h, struct 
         buf_append_text(out, "transfer-encoding: chunked\r\n");
         if (x->head.te_trailers) buf_append_text(out, "trailer: server-timing\r\n");
         break;
-    case FRAMING_CLOSE: x->keep_client = false; break;
+    case FRAMING_CLOSE:
+        x->keep_client = false;
+        break;
     case FRAMING_NONE:
         if (x->head.method == HTTP_HEAD && h->first[FIELD_CONTENT_LENGTH] != 0)
             write_field(out, SLICE("content-length"), head_value(h, FIELD_CONTENT_LENGTH));
         break;
     }
-    if (!x->keep_client) buf_append_text(out, "connection: close\r\n");
-    else if (x->head.http_1_0) buf_append_text(out, "connection: keep-alive\r\n");
+    if (!x->keep_client)
+        buf_append_text(out, "connection: close\r\n");
+    else if (x->head.http_1_0)
+        buf_append_text(out, "connection: keep-alive\r\n");
 }
 
 static void head_relay(struct exchange *x, const struct http_head *h, struct buf *out) {
@@ -137,7 +144,8 @@ static size_t head_take(struct exchange *x, struct slice seen, struct http_head 
         return 0;
     }
     a->head_scanned = 0;
-    a->failure = head_parse_answer(h, (struct slice){seen.p, length}, x->worker->fields, &limits, x->head.method == HTTP_HEAD);
+    a->failure =
+        head_parse_answer(h, (struct slice){seen.p, length}, x->worker->fields, &limits, x->head.method == HTTP_HEAD);
     if (a->failure == FAILURE_NONE && (h->status == 101 || (h->status < 200 && ++a->interim_count > INTERIM_MAX)))
         a->failure = FAILURE_BAD_RESPONSE;
     return length;
@@ -160,8 +168,10 @@ static void head_bytes(struct exchange *x, struct slice *bytes, struct outgoing 
         a->status = (uint16_t)h.status;
         facts_keep(x, &h);
         enum failure f = status_failure(x, h.status);
-        if (f != FAILURE_NONE && !is_relayed(f)) a->failure = f;
-        else answer_begin(x, &h, out);
+        if (f != FAILURE_NONE && !is_relayed(f))
+            a->failure = f;
+        else
+            answer_begin(x, &h, out);
     }
     if (a->head_done) {
         *bytes = (struct slice){bytes->p + (used - before), bytes->n - (used - before)};
@@ -250,8 +260,10 @@ static void answer_on_eof(struct conn *c) {
     struct exchange *x = u->user;
     exchange_callback_begin(x);
     answer_ended(x, true);
-    if (x->attempt.failure != FAILURE_NONE && !x->settled) exchange_fail(x, x->attempt.failure);
-    else stage_run(x);
+    if (x->attempt.failure != FAILURE_NONE && !x->settled)
+        exchange_fail(x, x->attempt.failure);
+    else
+        stage_run(x);
     exchange_callback_end(x);
 }
 
@@ -269,13 +281,17 @@ static void answer_on_close(struct conn *c, enum close_reason why) {
         stage_run(x);
     } else {
         answer_ended(x, false);
-        if (a->failure != FAILURE_NONE && !a->stale) exchange_fail(x, a->failure);
-        else stage_run(x);
+        if (a->failure != FAILURE_NONE && !a->stale)
+            exchange_fail(x, a->failure);
+        else
+            stage_run(x);
     }
     exchange_callback_end(x);
 }
 
-static void answer_on_deadline(struct conn *c) { conn_deadline_set(c, TIMER_NEVER); }
+static void answer_on_deadline(struct conn *c) {
+    conn_deadline_set(c, TIMER_NEVER);
+}
 
 const struct conn_ops answer_ops = {.on_ready = answer_on_ready,
                                     .on_bytes = answer_on_bytes,

@@ -1,5 +1,5 @@
-/* An attempt's way to a connection: from the pool, or by resolving and connecting. The hard part is that it can be ended
- * in every one of these states; attempt_release() knows them all and nobody else does. */
+/* An attempt's way to a connection: from the pool, or by resolving and connecting. The hard part is that it can be
+ * ended in every one of these states; attempt_release() knows them all and nobody else does. */
 #include "pipeline/attempt.h"
 
 #include <assert.h>
@@ -12,8 +12,8 @@
 #include "pipeline/exchange.h"
 #include "steps.h"
 
-/* A question to the resolver and its answer. It outlives an attempt that is ended while the question is out: then `x` is
- * NULL and the answer frees it. */
+/* A question to the resolver and its answer. It outlives an attempt that is ended while the question is out: then `x`
+ * is NULL and the answer frees it. */
 struct resolution {
     struct resolve ask;
     struct exchange *x;
@@ -24,7 +24,9 @@ static uint64_t due_after(uint64_t from_ns, uint64_t timeout_ns) {
     return timeout_ns == CONF_NEVER ? TIMER_NEVER : from_ns + timeout_ns;
 }
 
-static bool answer_under_way(const struct exchange *x) { return x->attempt.first_byte_ns != 0; }
+static bool answer_under_way(const struct exchange *x) {
+    return x->attempt.first_byte_ns != 0;
+}
 
 static bool first_token_due(const struct exchange *x) {
     return x->observer == NULL || !observer_started(x->observer);
@@ -71,8 +73,10 @@ static void deadline_fire(struct timer *t) {
     enum failure missed;
     exchange_callback_begin(x);
     uint64_t due = deadline_of(x, &missed);
-    if (missed != FAILURE_NONE && due <= x->worker->loop->now_ns) exchange_fail(x, missed);
-    else timer_set(&x->worker->loop->wheel, &x->attempt.deadline, due);
+    if (missed != FAILURE_NONE && due <= x->worker->loop->now_ns)
+        exchange_fail(x, missed);
+    else
+        timer_set(&x->worker->loop->wheel, &x->attempt.deadline, due);
     exchange_callback_end(x);
 }
 
@@ -91,8 +95,10 @@ static void line_ready(struct pool_wait *w, struct upstream *u) {
     x->attempt.in_line = false;
     x->attempt.called = true;
     x->attempt.connect_from_ns = x->worker->loop->now_ns;
-    if (u != NULL) connection_taken(x, u);
-    else attempt_deadline(x);
+    if (u != NULL)
+        connection_taken(x, u);
+    else
+        attempt_deadline(x);
     stage_run(x);
     exchange_callback_end(x);
 }
@@ -102,7 +108,9 @@ void attempt_begin(struct exchange *x, bool fresh_only) {
     uint64_t now = loop_stamp(x->worker->loop); /* what came before was `admit` */
     x->attempts++;
     ledger_enter(&x->ledger, PHASE_RETRY, now);
-    *a = (struct attempt){.pool = &x->worker->pools[x->target->provider->slot], .fresh_only = fresh_only, .begun_ns = now,
+    *a = (struct attempt){.pool = &x->worker->pools[x->target->provider->slot],
+                          .fresh_only = fresh_only,
+                          .begun_ns = now,
                           .connect_from_ns = now};
     a->waiting.ready = line_ready;
     a->deadline.fire = deadline_fire;
@@ -114,8 +122,10 @@ static void resolution_drop(struct attempt *a) {
     struct resolution *r = a->resolution;
     a->resolution = NULL;
     if (r == NULL) return;
-    if (r->answered) mem_free(r);
-    else r->x = NULL;
+    if (r->answered)
+        mem_free(r);
+    else
+        r->x = NULL;
 }
 
 void attempt_release(struct exchange *x, bool keep) {
@@ -130,8 +140,10 @@ void attempt_release(struct exchange *x, bool keep) {
     struct upstream *u = a->up;
     a->up = NULL;
     if (u->conn != NULL) x->rtt_provider_ns = conn_rtt_ns(u->conn);
-    if (keep) pool_checkin(u);
-    else pool_discard(u);
+    if (keep)
+        pool_checkin(u);
+    else
+        pool_discard(u);
 }
 
 /* ---- stage: queue ---- */
@@ -139,7 +151,8 @@ void attempt_release(struct exchange *x, bool keep) {
 static enum failure line_join(struct exchange *x) {
     struct attempt *a = &x->attempt;
     const struct config_queue *queue = &a->pool->provider->conf->queue;
-    if (queue->wait_ns == 0 || atomic_load(&a->pool->provider->permits.queued_count) >= queue->size) return FAILURE_QUEUE_FULL;
+    if (queue->wait_ns == 0 || atomic_load(&a->pool->provider->permits.queued_count) >= queue->size)
+        return FAILURE_QUEUE_FULL;
     a->in_line = true;
     exchange_phase(x, PHASE_QUEUE, x->worker->loop->now_ns);
     pool_wait_join(a->pool, &a->waiting);

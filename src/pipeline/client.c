@@ -1,5 +1,6 @@
 /* A client's connection. The hard part is its edges: a request may come in any pieces, several requests in one, and the
- * client may leave at any instant; bytes that are not the current request's turn yet wait here, at most 16 KiB of them. */
+ * client may leave at any instant; bytes that are not the current request's turn yet wait here, at most 16 KiB of them.
+ */
 #include "pipeline/client.h"
 
 #include <assert.h>
@@ -68,7 +69,9 @@ static void client_begin(struct client *c) {
 }
 
 /* Some clients end a body with an empty line of their own (RFC 9112 2.2): alone, it begins no request. */
-static bool is_empty_line(const char *p, size_t n) { return n == 2 && p[0] == '\r' && p[1] == '\n'; }
+static bool is_empty_line(const char *p, size_t n) {
+    return n == 2 && p[0] == '\r' && p[1] == '\n';
+}
 
 /* Takes bytes for the request that is being read; returns how many. Stops at the end of the request. */
 static size_t client_take(struct client *c, const char *p, size_t n) {
@@ -81,7 +84,8 @@ static size_t client_take(struct client *c, const char *p, size_t n) {
     return used;
 }
 
-/* Keeps bytes whose turn has not come. Returns how many: at the ceiling reading pauses, and goes on with the next request. */
+/* Keeps bytes whose turn has not come. Returns how many: at the ceiling reading pauses, and goes on with the next
+ * request. */
 static size_t client_keep(struct client *c, const char *p, size_t n) {
     size_t kept = buf_length(&c->pending);
     size_t room = kept < PIPELINED_BYTES_MAX ? PIPELINED_BYTES_MAX - kept : 0;
@@ -140,7 +144,8 @@ static void client_on_drained(struct conn *conn) {
 static void client_on_eof(struct conn *conn) {
     struct client *c = conn->owner;
     struct exchange *x = c->exchange;
-    bool may_wait = x != NULL && x->received_ns != 0 && c->worker->conf->config->http.half_close == CONFIG_HALF_CLOSE_ALLOW;
+    bool may_wait =
+        x != NULL && x->received_ns != 0 && c->worker->conf->config->http.half_close == CONFIG_HALF_CLOSE_ALLOW;
     if (may_wait) {
         x->keep_client = false;
         return;
@@ -149,7 +154,9 @@ static void client_on_eof(struct conn *conn) {
 }
 
 /* The client has left while bytes of its next request wait here. */
-static void client_on_hangup(struct conn *conn) { client_gone(conn->owner); }
+static void client_on_hangup(struct conn *conn) {
+    client_gone(conn->owner);
+}
 
 static void client_on_close(struct conn *conn, enum close_reason why) {
     (void)why;
@@ -208,8 +215,10 @@ void client_exchange_over(struct client *c, bool reusable) {
         return;
     }
     client_await_request(c);
-    if (buf_length(&c->pending) > 0) loop_defer(c->worker->loop, &c->again);
-    else conn_read_resume(c->conn);
+    if (buf_length(&c->pending) > 0)
+        loop_defer(c->worker->loop, &c->again);
+    else
+        conn_read_resume(c->conn);
 }
 
 void client_exchange_broken(struct client *c) {

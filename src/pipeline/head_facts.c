@@ -1,5 +1,5 @@
-/* Who calls, and under which labels. Two different keys in one request are refused: which one counts must never depend on
- * the order of fields. A key is never copied anywhere; what is kept of it is its name. */
+/* Who calls, and under which labels. Two different keys in one request are refused: which one counts must never depend
+ * on the order of fields. A key is never copied anywhere; what is kept of it is its name. */
 #include "head_facts.h"
 
 #include "base/clock.h"
@@ -19,14 +19,15 @@ static bool key_take(struct slice *key, struct slice candidate) {
     return true;
 }
 
-static bool query_is_key(struct slice parameter) { return slice_starts(parameter, SLICE("key=")); }
+static bool query_is_key(struct slice parameter) {
+    return slice_starts(parameter, SLICE("key="));
+}
 
 static bool keys_from_query(const struct exchange *x, struct slice *key) {
     struct slice rest = x->head.query, parameter;
     if (rest.n == 0 || !slice_starts(x->head.path, SLICE("/v1beta/"))) return true;
     while (slice_cut(&rest, '&', &parameter))
-        if (query_is_key(parameter) &&
-            !key_take(key, slice_trim((struct slice){parameter.p + 4, parameter.n - 4})))
+        if (query_is_key(parameter) && !key_take(key, slice_trim((struct slice){parameter.p + 4, parameter.n - 4})))
             return false;
     return true;
 }
@@ -35,7 +36,8 @@ static bool keys_collect(const struct exchange *x, struct slice *key) {
     for (unsigned i = 0; i < x->head.field_count; i++) {
         const struct field *f = &x->head.fields[i];
         struct slice candidate = SLICE("");
-        if (f->id == FIELD_AUTHORIZATION) candidate = bearer_token(f->value);
+        if (f->id == FIELD_AUTHORIZATION)
+            candidate = bearer_token(f->value);
         else if (f->id == FIELD_X_API_KEY || f->id == FIELD_API_KEY || f->id == FIELD_X_GOOG_API_KEY)
             candidate = slice_trim(f->value);
         if (!key_take(key, candidate)) return false;
@@ -147,9 +149,12 @@ static bool label_collect(const struct exchange *x, enum field_id id, struct sli
 static bool decimal_is_good(struct slice s) {
     size_t digits = 0, dots = 0;
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '.') dots++;
-        else if (s.p[i] >= '0' && s.p[i] <= '9') digits++;
-        else return false;
+        if (s.p[i] == '.')
+            dots++;
+        else if (s.p[i] >= '0' && s.p[i] <= '9')
+            digits++;
+        else
+            return false;
     }
     return digits > 0 && digits <= 15 && dots <= 1;
 }
@@ -200,11 +205,11 @@ static void trace_join(struct exchange *x) {
 
 enum failure head_labels(struct exchange *x) {
     if (x->head.first[FIELD_TRACEPARENT] != 0) trace_join(x);
-    bool good = tags_collect(x) &&
-                label_collect(x, FIELD_X_WEIR_SESSION, &x->session) &&
+    bool good = tags_collect(x) && label_collect(x, FIELD_X_WEIR_SESSION, &x->session) &&
                 label_collect(x, FIELD_X_WEIR_WORKLOAD, &x->workload_name) &&
                 label_collect(x, FIELD_X_WEIR_RELEASE, &x->release);
-    if (good && x->head.first[FIELD_X_WEIR_TIMING] != 0) good = timing_is_good(head_value(&x->head, FIELD_X_WEIR_TIMING));
+    if (good && x->head.first[FIELD_X_WEIR_TIMING] != 0)
+        good = timing_is_good(head_value(&x->head, FIELD_X_WEIR_TIMING));
     if (x->head.first[FIELD_X_WEIR_DEBUG] != 0) {
         struct slice value = head_value(&x->head, FIELD_X_WEIR_DEBUG);
         x->debug = slice_equal(value, SLICE("1"));

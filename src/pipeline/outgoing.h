@@ -1,6 +1,6 @@
 /* pipeline/outgoing.h: what one turn sends to a client, in one send: the head when it is due, pieces of the body as one
- * chunk, the end. Small pieces are copied next to each other in the worker's scratch, because the kernel takes one run of
- * bytes for much less than twenty; large ones are sent from where they are. */
+ * chunk, the end. Small pieces are copied next to each other in the worker's scratch, because the kernel takes one run
+ * of bytes for much less than twenty; large ones are sent from where they are. */
 #pragma once
 #include "http/write.h"
 #include "pipeline/exchange.h"
@@ -8,8 +8,8 @@
 enum { OUTGOING_PIECES_MAX = 64, OUTGOING_COPY_MAX = 8192 };
 
 struct outgoing {
-    struct buf flat;      /* the worker's scratch: the head is composed here, small pieces and framing follow */
-    size_t run_from;      /* where in `flat` the run begins that is not yet a piece */
+    struct buf flat; /* the worker's scratch: the head is composed here, small pieces and framing follow */
+    size_t run_from; /* where in `flat` the run begins that is not yet a piece */
     struct iovec pieces[OUTGOING_PIECES_MAX];
     int count, chunk_piece; /* chunk_piece: the piece that has room for the chunk's size in front */
     size_t body_bytes;
@@ -18,5 +18,6 @@ struct outgoing {
 void outgoing_begin(struct outgoing *out, struct worker *w);
 /* Adds to the body; `data` must stay until the flush when it is longer than OUTGOING_COPY_MAX. */
 void outgoing_body(struct exchange *x, struct outgoing *out, struct slice data);
-/* Sends what was gathered; `end` closes the body's framing, or is empty. Pauses the provider when the client is slow. */
+/* Sends what was gathered; `end` closes the body's framing, or is empty. Pauses the provider when the client is slow.
+ */
 void outgoing_flush(struct exchange *x, struct outgoing *out, struct slice end);

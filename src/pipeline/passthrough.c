@@ -1,6 +1,6 @@
-/* Pass-through routes. The rest of the path replaces base_url's own and goes out as it came: nothing is decoded, so what
- * the tenant's rules were matched against is what the provider sees. A path with an encoded slash or a dot segment could
- * mean another resource to the provider than to the rule, so it is none of ours. */
+/* Pass-through routes. The rest of the path replaces base_url's own and goes out as it came: nothing is decoded, so
+ * what the tenant's rules were matched against is what the provider sees. A path with an encoded slash or a dot segment
+ * could mean another resource to the provider than to the rule, so it is none of ours. */
 #include "passthrough.h"
 
 /* Escapes that could change a path's structure once somebody decodes it. */

@@ -39,24 +39,29 @@ static bool is_health(const struct exchange *x, struct slice path) {
 static bool health_answer(struct exchange *x) {
     bool ready = is_health(x, SLICE("/readyz"));
     if (!ready && !is_health(x, SLICE("/healthz"))) return false;
-    if (x->head.framing == FRAMING_NONE) x->received_ns = x->worker->loop->now_ns; /* a body's bytes are no next request */
+    if (x->head.framing == FRAMING_NONE)
+        x->received_ns = x->worker->loop->now_ns; /* a body's bytes are no next request */
     x->unrecorded = true;
-    if (ready && x->worker->draining) respond_json(x, 503, SLICE("{\"status\":\"draining\"}"));
-    else respond_json(x, 200, ready ? SLICE("{\"status\":\"ready\"}") : SLICE("{\"status\":\"ok\"}"));
+    if (ready && x->worker->draining)
+        respond_json(x, 503, SLICE("{\"status\":\"draining\"}"));
+    else
+        respond_json(x, 200, ready ? SLICE("{\"status\":\"ready\"}") : SLICE("{\"status\":\"ok\"}"));
     return true;
 }
 
 static enum failure body_expect(struct exchange *x) {
     const struct config *c = x->conf->config;
     if (x->head.first[FIELD_CONTENT_ENCODING] != 0 &&
-        !slice_equal_nocase(head_value(&x->head, FIELD_CONTENT_ENCODING), SLICE("identity")) && x->body_mode == BODY_HELD)
+        !slice_equal_nocase(head_value(&x->head, FIELD_CONTENT_ENCODING), SLICE("identity")) &&
+        x->body_mode == BODY_HELD)
         return FAILURE_UNSUPPORTED_ENCODING;
     if (x->head.framing == FRAMING_LENGTH && x->head.content_length > c->http.body_bytes && x->body_mode == BODY_HELD)
         return FAILURE_BODY_TOO_LARGE;
     return FAILURE_NONE;
 }
 
-/* Everything that can be said without the body. The order is part of the contract: who calls comes before what exists. */
+/* Everything that can be said without the body. The order is part of the contract: who calls comes before what exists.
+ */
 static enum failure head_judge(struct exchange *x) {
     enum failure f = endpoint_find(x);
     enum failure who = head_credentials(x);
@@ -81,7 +86,8 @@ static void scan_begin(struct exchange *x) {
 
 /* The request's error dialect before its path is known to be anything. */
 static enum dialect dialect_guess(const struct http_head *head) {
-    if (head->first[FIELD_ANTHROPIC_VERSION] != 0 || slice_starts(head->path, SLICE("/v1/messages"))) return DIALECT_ANTHROPIC;
+    if (head->first[FIELD_ANTHROPIC_VERSION] != 0 || slice_starts(head->path, SLICE("/v1/messages")))
+        return DIALECT_ANTHROPIC;
     return slice_starts(head->path, SLICE("/v1beta/")) ? DIALECT_GEMINI : DIALECT_OPENAI;
 }
 
@@ -158,7 +164,8 @@ static void body_deadline(struct exchange *x) {
     const struct config *c = x->conf->config;
     uint64_t now = x->worker->loop->now_ns, rate = c->http.body_rate_bytes_per_s;
     uint64_t due = now + c->http.header_time_ns, latest = now + SILENCE_MAX_NS;
-    if (rate != 0 && x->body_received / rate > (latest - x->body_begun_ns) / NS_PER_S) due = latest; /* no overflow below */
+    if (rate != 0 && x->body_received / rate > (latest - x->body_begun_ns) / NS_PER_S)
+        due = latest; /* no overflow below */
     else if (rate != 0)
         due = x->body_begun_ns + c->http.header_time_ns + x->body_received / rate * NS_PER_S +
               x->body_received % rate * NS_PER_S / rate;
@@ -210,7 +217,8 @@ size_t receive_bytes(struct exchange *x, const char *p, size_t n) {
     bool done;
     used += body_bytes(x, p + used, n - used, &done);
     if (x->answer_ended || x->settled) return used;
-    if (done) request_received(x);
+    if (done)
+        request_received(x);
     else {
         body_deadline(x);
         if (used == n) continue_send(x);

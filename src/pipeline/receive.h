@@ -2,7 +2,8 @@
 #pragma once
 #include "pipeline/exchange.h"
 
-size_t receive_bytes(struct exchange *x, const char *p, size_t n); /* takes up to the end of the request; returns how many */
+size_t receive_bytes(struct exchange *x, const char *p,
+                     size_t n);                   /* takes up to the end of the request; returns how many */
 void receive_client_drained(struct exchange *x);  /* the client has taken what was queued */
 void receive_client_deadline(struct exchange *x); /* the client's deadline has passed */
 void receive_client_queued(struct exchange *x);   /* something had to be queued for the client: its clock runs */

@@ -1,11 +1,11 @@
-/* Finding echoes of a secret in a stream. run[j] is the length of the match that ends at the current byte and at secret[j]:
- * the common-substring recurrence, one row at a time. Up to 11 bytes are held back because they may turn out to begin an
- * echo. */
+/* Finding echoes of a secret in a stream. run[j] is the length of the match that ends at the current byte and at
+ * secret[j]: the common-substring recurrence, one row at a time. Up to 11 bytes are held back because they may turn out
+ * to begin an echo. */
 #include "redact.h"
 
 struct redactor {
     struct slice secret;
-    uint16_t *run;       /* one per character of the secret */
+    uint16_t *run; /* one per character of the secret */
     char held[REDACT_RUN_MIN];
     size_t held_length;
     struct arena *arena;

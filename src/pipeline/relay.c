@@ -89,11 +89,15 @@ static void debug_comment(struct exchange *x, struct buf *out) {
     buf_append_text(out, ": weir {\"total_ms\":");
     json_text_ms(out, now - x->ledger.begin_ns);
     buf_append_text(out, ",\"ttft_ms\":");
-    if (x->ttft_written_ns != 0) json_text_ms(out, x->ttft_written_ns - x->received_ns);
-    else buf_append_text(out, "null");
+    if (x->ttft_written_ns != 0)
+        json_text_ms(out, x->ttft_written_ns - x->received_ns);
+    else
+        buf_append_text(out, "null");
     buf_printf(out, ",\"input_tokens\":%u,\"output_tokens\":%u,\"cost_usd\":", seen->usage.input, seen->usage.output);
-    if (x->target->price != NULL) json_text_usd(out, price_cost(x->target->price, &seen->usage));
-    else buf_append_text(out, "null");
+    if (x->target->price != NULL)
+        json_text_usd(out, price_cost(x->target->price, &seen->usage));
+    else
+        buf_append_text(out, "null");
     buf_append_text(out, "}\n\n");
 }
 
@@ -135,8 +139,10 @@ void relay_end(struct exchange *x, struct outgoing *out) {
         x->source = SOURCE_PROVIDER;
     }
     if (stream_is_cut(x)) {
-        if (x->answer_framing == FRAMING_LENGTH) last_withhold(x, out);
-        else outgoing_flush(x, out, SLICE(""));
+        if (x->answer_framing == FRAMING_LENGTH)
+            last_withhold(x, out);
+        else
+            outgoing_flush(x, out, SLICE(""));
         x->attempt.failure = FAILURE_TRUNCATED;
     } else {
         end_send(x, out);
@@ -149,8 +155,12 @@ void relay_end(struct exchange *x, struct outgoing *out) {
 
 static void run_relay(struct exchange *x, struct outgoing *out, struct slice data) {
     switch (x->relay) {
-    case RELAY_RAW: outgoing_body(x, out, data); break;
-    case RELAY_EVENTS: events_relay(x, out, data); break;
+    case RELAY_RAW:
+        outgoing_body(x, out, data);
+        break;
+    case RELAY_EVENTS:
+        events_relay(x, out, data);
+        break;
     case RELAY_REDACT:
         outgoing_body(x, out, redact_take(x->redactor, data));
         outgoing_flush(x, out, SLICE(""));

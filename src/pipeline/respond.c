@@ -1,7 +1,6 @@
-/* Answers of weir's own: errors in the caller's dialect, the list of models, and the end of a stream that broke. A body is
- * always complete and has a length; a refusal whose request is still coming ends the connection after it. */
+/* Answers of weir's own: errors in the caller's dialect, the list of models, and the end of a stream that broke. A body
+ * is always complete and has a length; a refusal whose request is still coming ends the connection after it. */
 #include "respond.h"
-
 
 #include "base/clock.h"
 #include "base/json_text.h"
@@ -31,7 +30,9 @@ static uint64_t spent_ns(const struct exchange *x, int phase) {
 }
 
 /* Phases that come after the head and are still running or to come when it is sent. */
-static bool comes_later(int phase) { return phase == PHASE_GENERATE || phase == PHASE_DRAIN; }
+static bool comes_later(int phase) {
+    return phase == PHASE_GENERATE || phase == PHASE_DRAIN;
+}
 
 void respond_timing_end(struct exchange *x, struct buf *out) {
     timing_put(out, phase_name(PHASE_GENERATE), spent_ns(x, PHASE_GENERATE));
@@ -79,8 +80,10 @@ static void respond(struct exchange *x, unsigned status, struct slice body, stru
     buf_append_text(&out, "content-type: application/json\r\ncache-control: no-store\r\n");
     respond_fields(x, &out);
     buf_append_slice(&out, extra_fields);
-    if (!x->keep_client) buf_append_text(&out, "connection: close\r\n");
-    else if (x->head.http_1_0) buf_append_text(&out, "connection: keep-alive\r\n");
+    if (!x->keep_client)
+        buf_append_text(&out, "connection: close\r\n");
+    else if (x->head.http_1_0)
+        buf_append_text(&out, "connection: keep-alive\r\n");
     buf_append_text(&out, "content-length: ");
     buf_append_u64(&out, body.n);
     buf_append_text(&out, "\r\n\r\n");
@@ -91,7 +94,9 @@ static void respond(struct exchange *x, unsigned status, struct slice body, stru
     buf_clear(&out);
 }
 
-void respond_json(struct exchange *x, unsigned status, struct slice body) { respond(x, status, body, SLICE("")); }
+void respond_json(struct exchange *x, unsigned status, struct slice body) {
+    respond(x, status, body, SLICE(""));
+}
 
 static void error_fields(const struct exchange *x, struct buf *out, enum failure f, unsigned status) {
     const struct failure_row *row = failure_row(f);
@@ -115,20 +120,24 @@ void respond_error(struct exchange *x, enum failure f) {
     buf_clear(&fields);
 }
 
-static bool shape_has_errors(enum answer_shape shape) { return shape == ANSWER_SSE || shape == ANSWER_JSON_ARRAY || shape == ANSWER_NDJSON; }
+static bool shape_has_errors(enum answer_shape shape) {
+    return shape == ANSWER_SSE || shape == ANSWER_JSON_ARRAY || shape == ANSWER_NDJSON;
+}
 
 void respond_broken(struct exchange *x, enum failure f) {
     x->broken = x->answer_ended = true;
     x->keep_client = false;
-    if (x->observer == NULL || x->answer_framing == FRAMING_LENGTH || !shape_has_errors(observer_shape(x->observer))) return;
+    if (x->observer == NULL || x->answer_framing == FRAMING_LENGTH || !shape_has_errors(observer_shape(x->observer)))
+        return;
     struct buf event = {0};
-    error_event_write(&event, x->route.dialect, x->route.operation, observer_shape(x->observer), f, x->response_bytes > 0);
+    error_event_write(&event, x->route.dialect, x->route.operation, observer_shape(x->observer), f,
+                      x->response_bytes > 0);
     char head[CHUNK_HEAD_MAX];
     size_t head_bytes = x->answer_framing == FRAMING_CHUNKED ? write_chunk_head(head, buf_length(&event)) : 0;
     struct slice text = buf_slice(&event);
     struct iovec pieces[] = {{head, head_bytes},
                              {(void *)(uintptr_t)text.p, text.n},
-                             {(void *)(uintptr_t)"\r\n", x->answer_framing == FRAMING_CHUNKED ? 2u : 0u}};
+                             {(void *)(uintptr_t) "\r\n", x->answer_framing == FRAMING_CHUNKED ? 2u : 0u}};
     conn_send(x->client->conn, pieces, 3);
     x->broken_told = true;
     x->response_bytes += text.n;
@@ -179,8 +188,10 @@ static void pattern_put(struct model_list *l, const struct config_provider *p, s
 static void provider_put(struct model_list *l, const struct config_provider *p) {
     for (size_t i = 0; i < p->models.count; i++) {
         struct slice model = p->models.items[i].text;
-        if (memchr(model.p, '*', model.n) == NULL) model_put(l, model, p->name.text);
-        else pattern_put(l, p, model);
+        if (memchr(model.p, '*', model.n) == NULL)
+            model_put(l, model, p->name.text);
+        else
+            pattern_put(l, p, model);
     }
 }
 

@@ -75,7 +75,8 @@ static char *put_segment(char *at, struct slice s) {
     return at;
 }
 
-/* base_url's path and what the dialect puts behind it. base_url is what the dialect's SDK takes: OpenAI's has the /v1. */
+/* base_url's path and what the dialect puts behind it. base_url is what the dialect's SDK takes: OpenAI's has the /v1.
+ */
 static void path_compose(struct exchange *x) {
     const struct provider *p = x->target->provider;
     struct slice base = p->base_path, path = x->head.path, query = head_query_without_key(x);

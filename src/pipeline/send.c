@@ -121,16 +121,18 @@ static enum send_result send_streamed(struct exchange *x, struct slice head) {
     if (head.n > 0) pieces[count++] = (struct iovec){(void *)(uintptr_t)head.p, head.n};
     if (chunked && x->body.length > 0) pieces[count++] = (struct iovec){chunk, write_chunk_head(chunk, x->body.length)};
     count += body_iovec(&x->body, 0, x->body.length, pieces + count, PIECES_MAX - count - 2, &covered);
-    if (chunked && x->body.length > 0) pieces[count++] = (struct iovec){(void *)(uintptr_t)"\r\n", 2};
+    if (chunked && x->body.length > 0) pieces[count++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
     if (chunked && ends && !a->end_sent) {
-        pieces[count++] = (struct iovec){(void *)(uintptr_t)"0\r\n\r\n", 5};
+        pieces[count++] = (struct iovec){(void *)(uintptr_t) "0\r\n\r\n", 5};
         a->end_sent = true;
     }
     a->body_sent += x->body.length;
     enum send_result result = count > 0 ? conn_send(a->up->conn, pieces, count) : SEND_DONE;
     body_clear(&x->body, &x->worker->blocks);
-    if (result == SEND_OVER) receive_body_pause(x);
-    else receive_body_resume(x);
+    if (result == SEND_OVER)
+        receive_body_pause(x);
+    else
+        receive_body_resume(x);
     return result;
 }
 
@@ -150,8 +152,10 @@ static void send_now(struct exchange *x) {
         exchange_phase(x, PHASE_SEND, a->send_begun_ns);
         a->head_sent = true;
     }
-    enum send_result result = x->body_mode == BODY_HELD ? send_held(x, buf_slice(&head)) : send_streamed(x, buf_slice(&head));
-    bool all_given = x->body_mode == BODY_HELD ? a->body_sent == splice_length(&x->edits, x->body.length) : x->received_ns != 0;
+    enum send_result result =
+        x->body_mode == BODY_HELD ? send_held(x, buf_slice(&head)) : send_streamed(x, buf_slice(&head));
+    bool all_given =
+        x->body_mode == BODY_HELD ? a->body_sent == splice_length(&x->edits, x->body.length) : x->received_ns != 0;
     a->progress_ns = loop_stamp(w->loop);
     if (all_given && result == SEND_DONE && conn_queued_bytes(a->up->conn) == 0) {
         a->sent = true;

@@ -10,8 +10,8 @@
 #include "receive.h"
 #include "steps.h"
 
-/* Seen tokens where the provider gave no count: a client that left, a stream that was cut. Four bytes of text a token is
- * the usual rule of thumb for English; a reasonable count beats none, and the record says that it is an estimate. */
+/* Seen tokens where the provider gave no count: a client that left, a stream that was cut. Four bytes of text a token
+ * is the usual rule of thumb for English; a reasonable count beats none, and the record says that it is an estimate. */
 enum { BYTES_A_TOKEN = 4 };
 
 static struct usage usage_settle(const struct exchange *x) {
@@ -60,7 +60,8 @@ static void observation_book(const struct exchange *x, struct record *r) {
 
 static void numbers_book(const struct exchange *x, struct record *r) {
     const struct client *c = x->client;
-    r->ttft_ns = r->first_visible_ns = r->attempt_ttft_ns = r->first_event_ns = r->tpot_ns = r->gap_max_ns = TIME_UNKNOWN_NS;
+    r->ttft_ns = r->first_visible_ns = r->attempt_ttft_ns = r->first_event_ns = r->tpot_ns = r->gap_max_ns =
+        TIME_UNKNOWN_NS;
     r->limiter_ns = r->tls_in_ns = TIME_UNKNOWN_NS;
     r->head_ns = since(x->received_ns, x->head_written_ns);
     r->provider_ns = x->provider_ns != 0 ? x->provider_ns : TIME_UNKNOWN_NS;
@@ -71,8 +72,10 @@ static void numbers_book(const struct exchange *x, struct record *r) {
     r->rtt_provider_ns = x->rtt_provider_ns;
     r->cost_pico_usd = COST_UNKNOWN;
     bool nothing_used = r->usage.input == 0 && r->usage.output == 0;
-    if (x->target == NULL || (nothing_used && x->source != SOURCE_NONE)) r->cost_pico_usd = 0;
-    else if (x->target->price != NULL) r->cost_pico_usd = price_cost(x->target->price, &r->usage);
+    if (x->target == NULL || (nothing_used && x->source != SOURCE_NONE))
+        r->cost_pico_usd = 0;
+    else if (x->target->price != NULL)
+        r->cost_pico_usd = price_cost(x->target->price, &r->usage);
     if (x->failure == FAILURE_CLIENT_GONE && r->cost_pico_usd > 0) r->waste_pico_usd = r->cost_pico_usd;
     r->callback_ns = x->callback_ns;
     r->request_bytes = x->body_received;
@@ -159,7 +162,8 @@ static void record_emit(struct exchange *x, uint64_t total_ns, uint64_t settled_
 /* Is the answer with the client? Its socket must have taken the last byte; a client that left has nothing to take. */
 static bool client_has_it(const struct exchange *x) {
     return x->client == NULL || x->client->conn == NULL || x->failure == FAILURE_CLIENT_GONE ||
-           x->failure == FAILURE_CLIENT_STALLED || (x->broken && !x->broken_told) || conn_queued_bytes(x->client->conn) == 0;
+           x->failure == FAILURE_CLIENT_STALLED || (x->broken && !x->broken_told) ||
+           conn_queued_bytes(x->client->conn) == 0;
 }
 
 static void client_release(struct exchange *x) {
@@ -167,8 +171,10 @@ static void client_release(struct exchange *x) {
     x->client = NULL;
     if (c == NULL || c->conn == NULL) return;
     c->tls_told = true;
-    if (x->broken && !x->broken_told) client_exchange_broken(c);
-    else client_exchange_over(c, x->keep_client && x->received_ns != 0 && !x->broken);
+    if (x->broken && !x->broken_told)
+        client_exchange_broken(c);
+    else
+        client_exchange_over(c, x->keep_client && x->received_ns != 0 && !x->broken);
 }
 
 enum step settle_enter(struct exchange *x, struct attempt *a) {
@@ -188,7 +194,8 @@ enum step settle_enter(struct exchange *x, struct attempt *a) {
     uint64_t total_ns = ledger_end(&x->ledger, now);
     if (!x->unrecorded) record_emit(x, total_ns, now);
     x->settled = true;
-    atomic_store_explicit(&w->in_flight, atomic_load_explicit(&w->in_flight, memory_order_relaxed) - 1, memory_order_relaxed);
+    atomic_store_explicit(&w->in_flight, atomic_load_explicit(&w->in_flight, memory_order_relaxed) - 1,
+                          memory_order_relaxed);
     client_release(x);
     body_clear(&x->body, &w->blocks);
     x->next_dead = w->dead;

@@ -1,5 +1,5 @@
-/* Compiling a configuration into what workers read. Everything that can be wrong is told at once; nothing here is looked
- * at again per request but the finished tables. */
+/* Compiling a configuration into what workers read. Everything that can be wrong is told at once; nothing here is
+ * looked at again per request but the finished tables. */
 #include "pipeline/snapshot.h"
 
 #include "base/mem.h"
@@ -57,7 +57,8 @@ struct snapshot *snapshot_compile(struct config *config, struct conf_errors *err
     if (errors->error_count == before) aliases_compile(s);
     s->tenants = tenants_compile(config);
     s->workload_ids = mem_zalloc((config->workloads.count + 1) * sizeof *s->workload_ids);
-    for (size_t i = 0; i < config->workloads.count; i++) s->workload_ids[i] = name_id(config->workloads.items[i].name.text);
+    for (size_t i = 0; i < config->workloads.count; i++)
+        s->workload_ids[i] = name_id(config->workloads.items[i].name.text);
     if (errors->error_count == before) return s;
     s->config = NULL;
     snapshot_free(s);
@@ -84,4 +85,6 @@ struct provider *snapshot_provider(const struct snapshot *s, struct slice name) 
     return NULL;
 }
 
-const struct alias *snapshot_alias(const struct snapshot *s, struct slice name) { return map_get(&s->alias_by_name, name); }
+const struct alias *snapshot_alias(const struct snapshot *s, struct slice name) {
+    return map_get(&s->alias_by_name, name);
+}

@@ -1,6 +1,6 @@
-/* The list of stages and the one function that walks it. The hard part is that any stage may end the exchange: a failure
- * undoes what the running stage still waits for, answers the client if that is still possible, and goes on at `settle`,
- * which always runs. */
+/* The list of stages and the one function that walks it. The hard part is that any stage may end the exchange: a
+ * failure undoes what the running stage still waits for, answers the client if that is still possible, and goes on at
+ * `settle`, which always runs. */
 #include "pipeline/stages.h"
 
 #include <assert.h>
@@ -9,11 +9,14 @@
 #include "respond.h"
 #include "steps.h"
 
-#define STAGE_ROW(id, name, phase, per_attempt) [STAGE_##id] = {#name, PHASE_##phase, per_attempt, name##_enter, name##_cancel},
+#define STAGE_ROW(id, name, phase, per_attempt)                                                                        \
+    [STAGE_##id] = {#name, PHASE_##phase, per_attempt, name##_enter, name##_cancel},
 const struct stage stages[STAGE_COUNT] = {STAGES(STAGE_ROW)};
 #undef STAGE_ROW
 
-static struct attempt *stage_attempt(struct exchange *x) { return stages[x->stage].per_attempt ? &x->attempt : NULL; }
+static struct attempt *stage_attempt(struct exchange *x) {
+    return stages[x->stage].per_attempt ? &x->attempt : NULL;
+}
 
 static void stage_move(struct exchange *x, enum stage_id next) {
     if (stages[next].per_attempt && !x->attempting) attempt_begin(x, false);
@@ -24,8 +27,11 @@ static void stage_move(struct exchange *x, enum stage_id next) {
 void stage_run(struct exchange *x) {
     while (!x->settled) {
         switch (stages[x->stage].enter(x, stage_attempt(x))) {
-        case STEP_WAIT: return;
-        case STEP_FAIL: exchange_fail(x, x->failure); return;
+        case STEP_WAIT:
+            return;
+        case STEP_FAIL:
+            exchange_fail(x, x->failure);
+            return;
         case STEP_RETRY:
             attempt_release(x, false);
             attempt_begin(x, true);
@@ -68,6 +74,8 @@ void exchange_fail(struct exchange *x, enum failure f) {
         }
     }
     if (client_left) x->broken = true;
-    if (x->stage == STAGE_SETTLE) stage_run(x);
-    else exchange_answered(x);
+    if (x->stage == STAGE_SETTLE)
+        stage_run(x);
+    else
+        exchange_answered(x);
 }

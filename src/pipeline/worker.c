@@ -22,7 +22,8 @@ static void record_tell(struct loop_task *task) {
     w->record_ready(w->record_context);
 }
 
-void worker_init(struct worker *w, unsigned index, const struct snapshot *conf, struct resolver *resolver, struct ring *records) {
+void worker_init(struct worker *w, unsigned index, const struct snapshot *conf, struct resolver *resolver,
+                 struct ring *records) {
     *w = (struct worker){.index = index, .conf = conf, .resolver = resolver, .records = records};
     w->loop = loop_new();
     w->reaper.run = reap;

@@ -192,7 +192,9 @@ struct recorder *recorder_start(const struct recorder_options *o, char *error, s
     return NULL;
 }
 
-struct ring *recorder_ring(struct recorder *r, unsigned worker) { return r->rings[worker]; }
+struct ring *recorder_ring(struct recorder *r, unsigned worker) {
+    return r->rings[worker];
+}
 
 static void wake_write(struct recorder *r) {
     ssize_t ignored = write(r->wake_fd, &(uint64_t){1}, sizeof(uint64_t));

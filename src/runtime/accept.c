@@ -1,5 +1,6 @@
-/* Accepting: the main thread accepts and gives each connection to the worker with the least to do, counting what is still
- * in that worker's inbox. At `http.max_connections` it stops accepting until there is room: the kernel's queue waits. */
+/* Accepting: the main thread accepts and gives each connection to the worker with the least to do, counting what is
+ * still in that worker's inbox. At `http.max_connections` it stops accepting until there is room: the kernel's queue
+ * waits. */
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -72,7 +73,8 @@ static void accepted(void *context, int fd, const struct sockaddr *peer, uint64_
     (void)peer;
     struct thread *t = least_loaded(g);
     struct handover *h = mem_alloc(sizeof *h);
-    *h = (struct handover){.message.run = handover_run, .thread = t, .tls = p->tls, .accepted_ns = accepted_ns, .fd = fd};
+    *h = (struct handover){
+        .message.run = handover_run, .thread = t, .tls = p->tls, .accepted_ns = accepted_ns, .fd = fd};
     atomic_fetch_add_explicit(&t->handed_over, 1, memory_order_relaxed);
     if (!inbox_post(&t->worker.inbox, &h->message)) {
         atomic_fetch_sub_explicit(&t->handed_over, 1, memory_order_relaxed);

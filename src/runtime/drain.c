@@ -1,5 +1,5 @@
-/* Shutting down: no new work; what is under way finishes, or is cut when `http.drain` is over; then everything recorded is
- * written. A second signal cuts at once. */
+/* Shutting down: no new work; what is under way finishes, or is cut when `http.drain` is over; then everything recorded
+ * is written. A second signal cuts at once. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "parts.h"

@@ -45,17 +45,26 @@ static void descriptors_raise(const struct config *c) {
 }
 
 static void stop_asked(struct gateway *g) {
-    if (g->draining) drain_cut(g);
-    else drain_begin(g);
+    if (g->draining)
+        drain_cut(g);
+    else
+        drain_begin(g);
 }
 
 static void signal_take(struct gateway *g, uint32_t number) {
     switch (number) {
     case SIGTERM:
-    case SIGINT: stop_asked(g); break;
-    case SIGUSR1: recorder_reopen(g->recorder); break;
-    case SIGHUP: log_warn("SIGHUP: reloading is not built yet; restart to change the configuration"); break;
-    default: break;
+    case SIGINT:
+        stop_asked(g);
+        break;
+    case SIGUSR1:
+        recorder_reopen(g->recorder);
+        break;
+    case SIGHUP:
+        log_warn("SIGHUP: reloading is not built yet; restart to change the configuration");
+        break;
+    default:
+        break;
     }
 }
 
@@ -70,8 +79,10 @@ static void signal_ready(evutil_socket_t fd, short what, void *context) {
 
 static void tick_fire(struct timer *t) {
     struct gateway *g = (struct gateway *)((char *)t - offsetof(struct gateway, tick));
-    if (g->draining) drain_check(g);
-    else accept_check(g);
+    if (g->draining)
+        drain_check(g);
+    else
+        accept_check(g);
 }
 
 static bool signals_open(struct gateway *g) {

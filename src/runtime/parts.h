@@ -1,5 +1,5 @@
-/* runtime/parts.h: the parts of the running process, shared between the files of runtime/. All of it belongs to the main
- * thread. */
+/* runtime/parts.h: the parts of the running process, shared between the files of runtime/. All of it belongs to the
+ * main thread. */
 #pragma once
 #include "admin/server.h"
 #include "net/listener.h"
@@ -40,17 +40,17 @@ struct gateway {
     const struct histogram *loop_lags[WORKERS_MAX];
     int admin_fd, signal_fd;
     struct event signal_event;
-    struct timer tick;           /* while connections are at their ceiling, or draining */
+    struct timer tick; /* while connections are at their ceiling, or draining */
     uint64_t drain_until_ns;
     bool accepting, draining, cutting;
     _Atomic bool ready;
 };
 
 /* accept.c */
-bool accept_open(struct gateway *g);   /* opens all listening sockets; says on stderr what is wrong */
+bool accept_open(struct gateway *g); /* opens all listening sockets; says on stderr what is wrong */
 void accept_start(struct gateway *g);
-void accept_stop(struct gateway *g);   /* closes them */
-void accept_check(struct gateway *g);  /* room again? */
+void accept_stop(struct gateway *g);  /* closes them */
+void accept_check(struct gateway *g); /* room again? */
 uint64_t gateway_clients(void *gateway);
 uint64_t gateway_in_flight(void *gateway);
 /* drain.c */

@@ -1,5 +1,5 @@
-/* The ledger. The hard part is that stamps come from two sources, the loop's wake-up and the callbacks' own, and may run
- * back against each other by a callback's length: every stamp is clamped to the last one. */
+/* The ledger. The hard part is that stamps come from two sources, the loop's wake-up and the callbacks' own, and may
+ * run back against each other by a callback's length: every stamp is clamped to the last one. */
 #include "telemetry/ledger.h"
 
 #include <assert.h>

@@ -74,7 +74,9 @@ void tenants_free(struct tenants *t) {
     mem_free(t);
 }
 
-const struct tenant *tenants_open_to_all(const struct tenants *t) { return t->open_to_all ? &t->everybody : NULL; }
+const struct tenant *tenants_open_to_all(const struct tenants *t) {
+    return t->open_to_all ? &t->everybody : NULL;
+}
 
 static enum failure key_judge(const struct tenant_key *key, int64_t now_unix_s) {
     if (key->tenant->disabled) return FAILURE_TENANT_DISABLED;
@@ -94,8 +96,8 @@ enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_
     return FAILURE_UNKNOWN_KEY;
 }
 
-enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, struct slice key_text, int64_t now_unix_s,
-                                const struct tenant_key **key) {
+enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, struct slice key_text,
+                                int64_t now_unix_s, const struct tenant_key **key) {
     if (memo->serial == t->serial && secret_equal(key_text, (struct slice){memo->text, memo->length})) {
         *key = memo->key;
         return key_judge(*key, now_unix_s);
@@ -107,7 +109,9 @@ enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, 
     return FAILURE_NONE;
 }
 
-void key_memo_clear(struct key_memo *memo) { secret_wipe(memo, sizeof *memo); }
+void key_memo_clear(struct key_memo *memo) {
+    secret_wipe(memo, sizeof *memo);
+}
 
 static bool any_matches(const struct conf_texts *patterns, struct slice s) {
     for (size_t i = 0; i < patterns->count; i++)

@@ -1,7 +1,8 @@
-/* Connection permits. Taking and giving without a line is one atomic each; the lock is only for the line itself. A permit
- * that a worker was told of is promised to it until it has heard, so that a busy worker cannot take it back at once; one
- * that finds it taken all the same joins the line again, at its end. The hard part is that a message is one struct: it
- * must not be posted again while it is on its way, so a told worker is not in the line until it has heard. */
+/* Connection permits. Taking and giving without a line is one atomic each; the lock is only for the line itself. A
+ * permit that a worker was told of is promised to it until it has heard, so that a busy worker cannot take it back at
+ * once; one that finds it taken all the same joins the line again, at its end. The hard part is that a message is one
+ * struct: it must not be posted again while it is on its way, so a told worker is not in the line until it has heard.
+ */
 #include "upstream/permits.h"
 
 #include <stdatomic.h>
@@ -12,7 +13,9 @@ void permits_init(struct permits *p, uint64_t max) {
     pthread_mutex_init(&p->lock, NULL);
 }
 
-void permits_clear(struct permits *p) { pthread_mutex_destroy(&p->lock); }
+void permits_clear(struct permits *p) {
+    pthread_mutex_destroy(&p->lock);
+}
 
 void permits_join(struct permits *p, struct permit_waiter *w) {
     pthread_mutex_lock(&p->lock);
@@ -22,7 +25,9 @@ void permits_join(struct permits *p, struct permit_waiter *w) {
     pthread_mutex_unlock(&p->lock);
 }
 
-bool permits_free(struct permits *p) { return atomic_load(&p->used) + atomic_load(&p->promised) < p->max; }
+bool permits_free(struct permits *p) {
+    return atomic_load(&p->used) + atomic_load(&p->promised) < p->max;
+}
 
 bool permits_take(struct permits *p) {
     uint64_t used = atomic_load_explicit(&p->used, memory_order_relaxed);
@@ -83,8 +88,10 @@ void permits_wait(struct permits *p, struct permit_waiter *w) {
         atomic_fetch_add(&p->waiting_count, 1);
     }
     /* A permit given between the failed take and joining the line told nobody. */
-    if (permits_free(p)) next_tell(p);
-    else yield_ask(p, w);
+    if (permits_free(p))
+        next_tell(p);
+    else
+        yield_ask(p, w);
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -1,7 +1,7 @@
 /* Idle upstream connections and the line of those who want one. The hard part is fairness without handing work across
  * threads: a returned connection goes to this worker's own line first, unless it holds more than its share; when other
- * workers wait for a permit instead, it is closed, which frees its permit for the longest-waiting of them. A worker that
- * finds no permit makes one that sits on idle connections close one. */
+ * workers wait for a permit instead, it is closed, which frees its permit for the longest-waiting of them. A worker
+ * that finds no permit makes one that sits on idle connections close one. */
 #include "upstream/pool.h"
 
 #include <assert.h>
@@ -43,7 +43,9 @@ static size_t idle_on_bytes(struct conn *c, const char *bytes, size_t n) {
     return n;
 }
 
-static void idle_on_end(struct conn *c) { idle_drop(c->owner); }
+static void idle_on_end(struct conn *c) {
+    idle_drop(c->owner);
+}
 
 static void idle_on_close(struct conn *c, enum close_reason why) {
     (void)why;
@@ -191,8 +193,10 @@ void pool_wait_join(struct pool *p, struct pool_wait *w) {
 void pool_wait_leave(struct pool *p, struct pool_wait *w) {
     if (w->link == NULL) return;
     *w->link = w->next;
-    if (w->next != NULL) w->next->link = w->link;
-    else p->last_waiting = w->link;
+    if (w->next != NULL)
+        w->next->link = w->link;
+    else
+        p->last_waiting = w->link;
     w->link = NULL;
     atomic_fetch_sub(&p->provider->permits.queued_count, 1);
     if (--p->waiting_count == 0) permits_leave(&p->provider->permits, &p->permit);

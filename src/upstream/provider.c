@@ -1,5 +1,5 @@
-/* Compiling a provider: its base_url taken apart, its TLS context made, and the fields that every request carries written
- * once, so that a request to it only copies them. */
+/* Compiling a provider: its base_url taken apart, its TLS context made, and the fields that every request carries
+ * written once, so that a request to it only copies them. */
 #include "upstream/provider.h"
 
 #include "base/buf.h"
@@ -7,7 +7,9 @@
 #include "crypto/random.h"
 #include "facts/names.h"
 
-static char *slice_dup(struct slice s) { return mem_strndup(s.p, s.n); }
+static char *slice_dup(struct slice s) {
+    return mem_strndup(s.p, s.n);
+}
 
 /* base_url was checked when the configuration was read: scheme://host[:port][/path]. */
 static void base_url_split(struct provider *p, struct slice url, struct slice *authority, bool *tls) {

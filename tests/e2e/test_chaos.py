@@ -133,7 +133,7 @@ class Client:
 class Chaos:
     def __init__(self, gateway, trusting, seed):
         self.gateway, self.trusting, self.random = gateway, trusting, random.Random(seed)
-        self.begun, self.broken_answers, self.wrong, self.kinds = [], 0, [], {}
+        self.begun, self.lost, self.broken_answers, self.wrong, self.kinds = [], 0, 0, [], {}
 
     # ---- requests ----
 
@@ -253,13 +253,14 @@ class Chaos:
         )
         client = await Client.open(self)
         self.note(trace_id)
+        way = rng.randrange(3)
         if rng.random() < 0.5:
             await client.send(data[: rng.randrange(1, len(data))])
             await asyncio.sleep(rng.choice((0, 0.001, 0.02)))
+            self.lost += way == 0  # a reset may overtake what the client's kernel has not sent yet
         else:
             await client.send(data)
             await asyncio.wait_for(client.reader.read(rng.choice((1, 100, 5000))), 10)
-        way = rng.randrange(3)
         if way == 0:
             client.reset()
         elif way == 1 or client.writer.get_extra_info("ssl_object"):
@@ -372,7 +373,7 @@ def test_a_storm_leaves_nothing_behind_but_one_record_a_request(start, mock, raw
     assert gateway.stop() == 0
     begun = set(chaos.begun)
     missing = len(begun) - len(gateway.records())
-    assert missing == 0, f"{said}: {missing} of {len(begun)} left no record"
+    assert 0 <= missing <= chaos.lost, f"{said}: {missing} of {len(begun)} left no record, {chaos.lost} may have not come"
     wrong = gateway.faults()
     assert not wrong, f"{said}: {len(wrong)} faults:\n" + "\n".join(map(str, wrong[:8]))
     known = [r["trace_id"] for r in gateway.seen if r["trace_id"] in begun]

@@ -1,7 +1,10 @@
-/* Any bytes as a configuration. Must hold: no crash, no leak, no long wait; refused exactly when there is an error; each
- * message has a place within the text; what is accepted keeps what config.h promises; the literal secret is never told. */
-/* fuzz-sources: src/conf/config.c src/conf/files.c src/conf/tree.c src/conf/value.c src/conf/rules.c src/conf/store.c */
-/* fuzz-sources: src/conf/address.c src/conf/units.c src/conf/read.c src/conf/print.c src/conf/grammar.c src/conf/errors.c */
+/* Any bytes as a configuration. Must hold: no crash, no leak, no long wait; refused exactly when there is an error;
+ * each message has a place within the text; what is accepted keeps what config.h promises; the literal secret is never
+ * told. */
+/* fuzz-sources: src/conf/config.c src/conf/files.c src/conf/tree.c src/conf/value.c src/conf/rules.c src/conf/store.c
+ */
+/* fuzz-sources: src/conf/address.c src/conf/units.c src/conf/read.c src/conf/print.c src/conf/grammar.c
+ * src/conf/errors.c */
 /* fuzz-sources: src/conf/nearest.c src/conf/finish.c src/conf/verify_addresses.c src/conf/verify_providers.c */
 /* fuzz-sources: src/conf/verify_models.c src/conf/verify_tenants.c src/conf/verify_rest.c src/facts/tables.c */
 /* fuzz-sources: src/base/arena.c src/base/buf.c src/base/mem.c src/base/slice.c src/base/hash.c src/base/random.c */

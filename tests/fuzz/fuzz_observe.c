@@ -1,6 +1,9 @@
 /* Any bytes as a provider's answer, in every dialect and framing: nothing may break, and how the bytes are cut must not
  * change what is observed. All arrive at one instant, so that times do not depend on the cuts either. */
-/* fuzz-sources: src/llm/observe.c src/llm/prefix.c src/llm/reading.c src/llm/counts.c src/llm/dialect_openai.c src/llm/dialect_responses.c src/llm/dialect_anthropic.c src/llm/dialect_gemini.c src/llm/dialect_ollama.c src/json/scan.c src/json/paths.c src/json/string_body.c src/json/number.c src/json/unescape.c src/http/sse.c src/http/bytes.c src/base/mem.c src/base/slice.c */
+/* fuzz-sources: src/llm/observe.c src/llm/prefix.c src/llm/reading.c src/llm/counts.c src/llm/dialect_openai.c
+ * src/llm/dialect_responses.c src/llm/dialect_anthropic.c src/llm/dialect_gemini.c src/llm/dialect_ollama.c
+ * src/json/scan.c src/json/paths.c src/json/string_body.c src/json/number.c src/json/unescape.c src/http/sse.c
+ * src/http/bytes.c src/base/mem.c src/base/slice.c */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,6 +1,8 @@
 /* Any bytes as a request body. However they come, the same is found; what is taken must be JSON to jansson too, and
  * what weir edits must be the same tree apart from the edit. */
-/* fuzz-sources: tests/fuzz/request_oracle.c src/llm/request.c src/json/scan.c src/json/paths.c src/json/string_body.c src/json/number.c src/json/unescape.c src/json/splice.c src/base/json_text.c src/base/arena.c src/base/buf.c src/base/mem.c src/base/slice.c */
+/* fuzz-sources: tests/fuzz/request_oracle.c src/llm/request.c src/json/scan.c src/json/paths.c src/json/string_body.c
+ * src/json/number.c src/json/unescape.c src/json/splice.c src/base/json_text.c src/base/arena.c src/base/buf.c
+ * src/base/mem.c src/base/slice.c */
 #include <assert.h>
 #include <stdlib.h>
 

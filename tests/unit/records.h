@@ -37,7 +37,8 @@ static inline struct record *record_usual(void) {
         [RECORD_TEXT_CLIENT] = SLICE_INIT("10.1.2.3"),
         [RECORD_TEXT_USER_AGENT] = SLICE_INIT("OpenAI/Python 2.8.1"),
         [RECORD_TEXT_PROVIDER_REQUEST_ID] = SLICE_INIT("req_7c1e"),
-        [RECORD_TEXT_TAGS] = SLICE_INIT("feature\0ask\0empty\0\0city\0K\xc3\xb8" "benhavn\0"),
+        [RECORD_TEXT_TAGS] = SLICE_INIT("feature\0ask\0empty\0\0city\0K\xc3\xb8"
+                                        "benhavn\0"),
         [RECORD_TEXT_LIMIT] = SLICE_INIT("requests_per_minute"),
     };
     struct record *r = record_with(texts);

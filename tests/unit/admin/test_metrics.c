@@ -1,5 +1,5 @@
-/* The metrics page as a scraper reads it: each family described once and in one piece, no series twice, histograms whose
- * buckets only grow and end in their count, labels that no name can break out of, numbers summed over workers. */
+/* The metrics page as a scraper reads it: each family described once and in one piece, no series twice, histograms
+ * whose buckets only grow and end in their count, labels that no name can break out of, numbers summed over workers. */
 #include "records.h"
 
 #include <stdio.h>
@@ -33,7 +33,11 @@ static const char *name_skip(const char *at) {
 
 static bool utf8_valid(const char *s) {
     for (const uint8_t *p = (const uint8_t *)s; *p; p++) {
-        int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : (*p & 0xf0) == 0xe0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
+        int more = *p < 0x80                 ? 0
+                   : *p >= 0xc2 && *p < 0xe0 ? 1
+                   : (*p & 0xf0) == 0xe0     ? 2
+                   : *p >= 0xf0 && *p < 0xf5 ? 3
+                                             : -1;
         if (more < 0) return false;
         for (; more > 0; more--)
             if ((*++p & 0xc0) != 0x80) return false;
@@ -86,11 +90,10 @@ static void sample_line(char *line) {
     assert_memory_equal(line, family, n);
     const char *suffix = line + n;
     size_t suffix_bytes = (size_t)(name_end - suffix);
-    bool fits = strcmp(type, "histogram") != 0
-                    ? suffix_bytes == 0
-                    : (suffix_bytes == 7 && memcmp(suffix, "_bucket", 7) == 0) ||
-                          (suffix_bytes == 4 && memcmp(suffix, "_sum", 4) == 0) ||
-                          (suffix_bytes == 6 && memcmp(suffix, "_count", 6) == 0);
+    bool fits = strcmp(type, "histogram") != 0 ? suffix_bytes == 0
+                                               : (suffix_bytes == 7 && memcmp(suffix, "_bucket", 7) == 0) ||
+                                                     (suffix_bytes == 4 && memcmp(suffix, "_sum", 4) == 0) ||
+                                                     (suffix_bytes == 6 && memcmp(suffix, "_count", 6) == 0);
     if (!fits) fail_msg("%s is not of the %s %s", line, type, family);
     assert_int_equal(*labels_end, ' ');
     char *end;
@@ -142,8 +145,10 @@ static void page_read(void) {
     for (char *line = text, *end; *line; line = end + 1) {
         end = strchr(line, '\n');
         *end = '\0';
-        if (line[0] == '#') family_line(line);
-        else sample_line(line);
+        if (line[0] == '#')
+            family_line(line);
+        else
+            sample_line(line);
     }
     histograms_check();
     qsort(samples, sample_count, sizeof *samples, by_series);
@@ -248,10 +253,13 @@ static void count(unsigned worker, struct record *r) {
 
 static void a_page_without_traffic_has_every_family(void **state) {
     (void)state;
-    static const char *const expected[] = {
-        "weir_requests_total", "weir_tokens_total", "weir_cost_usd_total", "weir_ttft_seconds", "weir_first_visible_seconds",
-        "weir_tpot_seconds", "weir_total_seconds", "weir_overhead_seconds", "weir_phase_seconds", "weir_upstream_connections",
-        "weir_loop_lag_seconds", "weir_in_flight", "weir_records_dropped_total", "weir_build_info"};
+    static const char *const expected[] = {"weir_requests_total",        "weir_tokens_total",
+                                           "weir_cost_usd_total",        "weir_ttft_seconds",
+                                           "weir_first_visible_seconds", "weir_tpot_seconds",
+                                           "weir_total_seconds",         "weir_overhead_seconds",
+                                           "weir_phase_seconds",         "weir_upstream_connections",
+                                           "weir_loop_lag_seconds",      "weir_in_flight",
+                                           "weir_records_dropped_total", "weir_build_info"};
     page_write();
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         bool found = false;
@@ -296,7 +304,8 @@ static void workers_and_workloads_are_merged(void **state) {
     expect("weir_total_seconds_sum" ACME ",workload=\"support\"}", "3.390001251");
     expect("weir_phase_seconds_count{phase=\"loop\",provider=\"openai\",model=\"gpt-4o\"}", "8");
     expect("weir_phase_seconds_sum{phase=\"admit\",provider=\"openai\",model=\"gpt-4o\"}", "0.008000008");
-    assert_null(value_of("weir_phase_seconds_count{phase=\"receive\",provider=\"openai\",model=\"gpt-4o\"}")); /* 0 ns */
+    assert_null(
+        value_of("weir_phase_seconds_count{phase=\"receive\",provider=\"openai\",model=\"gpt-4o\"}")); /* 0 ns */
 }
 
 static void buckets_hold_what_is_at_most_their_edge(void **state) {
@@ -367,12 +376,9 @@ static void a_full_table_keeps_every_count(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_page_without_traffic_has_every_family),
-        TEST(workers_and_workloads_are_merged),
-        TEST(buckets_hold_what_is_at_most_their_edge),
-        TEST(loop_lag_is_of_all_workers),
-        TEST(no_name_breaks_out_of_its_label),
-        TEST(every_outcome_is_counted_however_many_there_are),
+        TEST(a_page_without_traffic_has_every_family), TEST(workers_and_workloads_are_merged),
+        TEST(buckets_hold_what_is_at_most_their_edge), TEST(loop_lag_is_of_all_workers),
+        TEST(no_name_breaks_out_of_its_label),         TEST(every_outcome_is_counted_however_many_there_are),
         TEST(a_full_table_keeps_every_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

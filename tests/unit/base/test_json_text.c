@@ -15,9 +15,9 @@
 static size_t sequence_length(const uint8_t *p, size_t n) {
     static const struct {
         uint8_t first, last, second_low, second_high, length;
-    } rows[] = {{0x00, 0x7f, 0, 0, 1},          {0xc2, 0xdf, 0x80, 0xbf, 2},    {0xe0, 0xe0, 0xa0, 0xbf, 3},
-                {0xe1, 0xec, 0x80, 0xbf, 3},    {0xed, 0xed, 0x80, 0x9f, 3},    {0xee, 0xef, 0x80, 0xbf, 3},
-                {0xf0, 0xf0, 0x90, 0xbf, 4},    {0xf1, 0xf3, 0x80, 0xbf, 4},    {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    } rows[] = {{0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+                {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+                {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (p[0] < rows[i].first || p[0] > rows[i].last) continue;
         if (rows[i].length > n) return 0;
@@ -92,7 +92,8 @@ static void every_sequence_is_valid_or_replaced(void **state) {
     enum { EDGES = sizeof edges };
     for (unsigned first = 0xc0; first < 256; first++)
         for (unsigned i = 0; i < EDGES * EDGES * EDGES; i++) {
-            uint8_t text[] = {'x', (uint8_t)first, edges[i % EDGES], edges[i / EDGES % EDGES], edges[i / EDGES / EDGES]};
+            uint8_t text[] = {'x', (uint8_t)first, edges[i % EDGES], edges[i / EDGES % EDGES],
+                              edges[i / EDGES / EDGES]};
             size_t n = 2 + i % 4;
             check(text, n);
         }
@@ -100,7 +101,8 @@ static void every_sequence_is_valid_or_replaced(void **state) {
 
 static void a_sequence_may_cross_any_border_of_a_long_text(void **state) {
     (void)state;
-    static const char *const sequences[] = {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf0\x9f\x98", "\"", "\x01"};
+    static const char *const sequences[] = {"\xc3\xa9",     "\xe2\x82\xac", "\xf0\x9f\x98\x80",
+                                            "\xf0\x9f\x98", "\"",           "\x01"};
     uint8_t text[2100];
     for (size_t i = 0; i < sizeof sequences / sizeof sequences[0]; i++)
         for (size_t at = 1010; at < 1034; at++) {
@@ -113,8 +115,20 @@ static void a_sequence_may_cross_any_border_of_a_long_text(void **state) {
 
 static void random_texts_read_back(void **state) {
     (void)state;
-    static const char *const pieces[] = {"\"",         "\\",       "\n",           "\x7f",   "\x1f", "\xc3\xa9", "\xe4\xbd\xa0",
-                                         "\xf0\x9f\x98\x80", "\xed\xa0\x80", "plain text of some length", "\xff", "\xc3", "/", "a"};
+    static const char *const pieces[] = {"\"",
+                                         "\\",
+                                         "\n",
+                                         "\x7f",
+                                         "\x1f",
+                                         "\xc3\xa9",
+                                         "\xe4\xbd\xa0",
+                                         "\xf0\x9f\x98\x80",
+                                         "\xed\xa0\x80",
+                                         "plain text of some length",
+                                         "\xff",
+                                         "\xc3",
+                                         "/",
+                                         "a"};
     enum { PIECES = sizeof pieces / sizeof pieces[0] };
     for (int round = 0; round < 20000; round++) {
         struct buf text = {0};
@@ -122,8 +136,10 @@ static void random_texts_read_back(void **state) {
         for (size_t i = 0; i < count; i++) {
             uint8_t any = (uint8_t)random_u64();
             size_t which = random_u64() % (PIECES + 6);
-            if (which < PIECES) buf_append_text(&text, pieces[which]);
-            else buf_append(&text, &any, 1);
+            if (which < PIECES)
+                buf_append_text(&text, pieces[which]);
+            else
+                buf_append(&text, &any, 1);
         }
         check((const uint8_t *)text.data, buf_length(&text));
         buf_clear(&text);

@@ -89,8 +89,9 @@ static void every_error_is_told_and_the_status_is_1(void **state) {
 
 static void files_that_are_named_must_be_good_too(void **state) {
     (void)state;
-    file_write("a.yaml", "prices: none.json\nlisten:\n  - address: 127.0.0.1:0\n    tls: {certificate: c.pem, key: k.pem}\n"
-                         "providers:\n  p: {dialect: openai, auth: none, base_url: \"https://h/v1\", tls: {ca: ca.pem}}\n");
+    file_write("a.yaml",
+               "prices: none.json\nlisten:\n  - address: 127.0.0.1:0\n    tls: {certificate: c.pem, key: k.pem}\n"
+               "providers:\n  p: {dialect: openai, auth: none, base_url: \"https://h/v1\", tls: {ca: ca.pem}}\n");
     assert_int_equal(CHECK("-c", "a.yaml"), 1);
     assert_string_equal(out, "");
     assert_non_null(strstr(err, "a.yaml:1:9: "));

@@ -34,7 +34,9 @@ static inline struct loading load_slice(struct slice text) {
     return loading_finish(c, &errors, &print);
 }
 
-static inline struct loading load(const char *text) { return load_slice(slice_of(text)); }
+static inline struct loading load(const char *text) {
+    return load_slice(slice_of(text));
+}
 
 static inline struct loading load_file(const char *path) {
     struct conf_errors errors = {0};

@@ -96,7 +96,8 @@ static void the_example_has_every_key_and_its_default(void **state) {
         if (value.p == NULL) fail_msg("conf/weir.yaml does not show %s", k->path);
         bool list = k->type == KEY_TEXTS; /* a list's default is written with spaces in the table */
         if (k->fallback != NULL && !list && !slice_equal(value, slice_of(k->fallback)))
-            fail_msg("conf/weir.yaml shows %s: %.*s, and the default is %s", k->path, (int)value.n, value.p, k->fallback);
+            fail_msg("conf/weir.yaml shows %s: %.*s, and the default is %s", k->path, (int)value.n, value.p,
+                     k->fallback);
     }
     struct slice rest = slice_of(l.messages), line;
     while (slice_cut(&rest, '\n', &line))

@@ -6,7 +6,7 @@
 static void syntax_errors_are_told_at_their_place(void **state) {
     (void)state;
     expect_messages("log: {level: \"info}\n", "t:2:1: not valid YAML: found unexpected end of stream, while scanning a "
-                                               "quoted scalar that begins in line 1\n");
+                                              "quoted scalar that begins in line 1\n");
     expect_messages("log:\n\tlevel: info\n", "t:2:1: not valid YAML: indent with spaces, not with a tab\n");
     expect_messages("log: {level: info}}\n",
                     "t:1:19: not valid YAML: did not find expected key, while parsing a block mapping\n");
@@ -27,8 +27,9 @@ static void bytes_that_are_no_text_are_refused(void **state) {
 
 static void yaml_beyond_plain_trees_is_refused(void **state) {
     (void)state;
-    expect_messages("log: &a {level: info}\nhttp: *a\n",
-                    "t:1:6: anchors and aliases (& and *) are not supported; put quotes around a text that begins so\n");
+    expect_messages(
+        "log: &a {level: info}\nhttp: *a\n",
+        "t:1:6: anchors and aliases (& and *) are not supported; put quotes around a text that begins so\n");
     expect_messages(PROVIDER(", models: [*a]"),
                     "t:1:81: anchors and aliases (& and *) are not supported; put quotes around a text that begins "
                     "so\n");
@@ -112,9 +113,10 @@ static void a_word_out_of_a_list_names_the_nearest(void **state) {
 
 static void a_required_key_that_is_missing_is_told_at_its_owner(void **state) {
     (void)state;
-    expect_messages("providers:\n  p: {}\n", "t:2:3: `dialect` is missing\n"
-                                             "t:2:3: `base_url` is missing\n"
-                                             "t:2:3: `api_key` is missing (`auth: none` if this provider takes none)\n");
+    expect_messages("providers:\n  p: {}\n",
+                    "t:2:3: `dialect` is missing\n"
+                    "t:2:3: `base_url` is missing\n"
+                    "t:2:3: `api_key` is missing (`auth: none` if this provider takes none)\n");
     expect_messages(PROVIDER("") "models:\n  m: {}\n", "t:3:3: `targets` is missing\n");
     expect_messages(PROVIDER("") "models:\n  m: {targets: }\n", "t:3:7: `targets` is missing\n");
     expect_messages(PROVIDER("") "models:\n  m: {targets: [{provider: p}]}\n", "t:3:17: `model` is missing\n");
@@ -144,8 +146,9 @@ static void the_environment_must_give_something(void **state) {
 static void an_empty_key_never_becomes_no_auth(void **state) {
     (void)state;
     setenv("CONF_TEST_EMPTY", "", 1);
-    expect_messages("providers:\n  p: {dialect: openai, base_url: \"https://h/v1\",\n    api_key: \"${CONF_TEST_EMPTY}\"}\n",
-                    "t:3:14: the environment variable CONF_TEST_EMPTY is empty\n");
+    expect_messages(
+        "providers:\n  p: {dialect: openai, base_url: \"https://h/v1\",\n    api_key: \"${CONF_TEST_EMPTY}\"}\n",
+        "t:3:14: the environment variable CONF_TEST_EMPTY is empty\n");
     expect_messages("providers:\n  p: {dialect: openai, base_url: \"https://h/v1\",\n    api_key: }\n",
                     "t:3:14: the value is missing\n");
 }

@@ -34,7 +34,9 @@ static void file_write(const char *name, const char *text, mode_t mode) {
     assert_int_equal(chmod(path_of(name), mode), 0);
 }
 
-static void subdirectory_make(const char *name) { assert_int_equal(mkdir(path_of(name), 0700), 0); }
+static void subdirectory_make(const char *name) {
+    assert_int_equal(mkdir(path_of(name), 0700), 0);
+}
 
 /* Messages with the directory's name taken out. */
 static void expect_file(const char *name, const char *expected) {
@@ -72,7 +74,10 @@ static void a_large_or_binary_file_is_refused(void **state) {
     file_write("large.yaml", "", 0600);
     assert_int_equal(truncate(path_of("large.yaml"), 10 << 20), 0);
     file_write("a.yaml", "include: [large.yaml, binary.yaml]\n", 0600);
-    file_write("binary.yaml", "\x7f" "ELF\x02\x01\x01", 0600);
+    file_write("binary.yaml",
+               "\x7f"
+               "ELF\x02\x01\x01",
+               0600);
     expect_file("a.yaml", "a.yaml:1:11: cannot read large.yaml: larger than 4 MiB\n"
                           "binary.yaml:1:1: not a text file: control characters are not allowed\n");
 }
@@ -112,8 +117,10 @@ static void sections_are_joined_and_lists_appended(void **state) {
     subdirectory_make("conf.d");
     file_write("main.yaml", "http: {drain: 1s}\nlisten: [\"127.0.0.1:1\"]\ninclude: [\"conf.d/*.yaml\"]\n", 0600);
     file_write("conf.d/2.yaml", "listen: [\"127.0.0.1:3\"]\nprices: prices.json\n", 0600);
-    file_write("conf.d/1.yaml", "http: {keepalive: 2s}\nlisten: [\"127.0.0.1:2\"]\ninclude: [\"../other.yaml\"]\n", 0600);
-    file_write("other.yaml", "listen: [{address: \"127.0.0.1:4\", tls: {certificate: tls/c.pem, key: /k.pem}}]\n", 0600);
+    file_write("conf.d/1.yaml", "http: {keepalive: 2s}\nlisten: [\"127.0.0.1:2\"]\ninclude: [\"../other.yaml\"]\n",
+               0600);
+    file_write("other.yaml", "listen: [{address: \"127.0.0.1:4\", tls: {certificate: tls/c.pem, key: /k.pem}}]\n",
+               0600);
     struct loading l = load_file(path_of("main.yaml"));
     assert_string_equal(l.messages, "");
     assert_int_equal(l.config->http.drain_ns, 1000000000);
@@ -160,8 +167,9 @@ static void a_literal_secret_that_others_can_read_is_warned_about(void **state) 
     (void)state;
     setenv("CONF_TEST_KEY", "k", 1);
     const char *literal = PROVIDER(", headers: {OpenAI-Project: p, x-auth: a}");
-    const char *told = "k.yaml:1:69: warning: a literal secret in a file that others can read: use ${NAME}, or chmod 600\n"
-                       "k.yaml:1:109: warning: a literal secret in a file that others can read: use ${NAME}, or chmod 600\n";
+    const char *told =
+        "k.yaml:1:69: warning: a literal secret in a file that others can read: use ${NAME}, or chmod 600\n"
+        "k.yaml:1:109: warning: a literal secret in a file that others can read: use ${NAME}, or chmod 600\n";
     file_write("k.yaml", literal, 0600);
     expect_file("k.yaml", "");
     file_write("k.yaml", literal, 0640);

@@ -40,13 +40,14 @@ static void an_open_admin_port_needs_a_token(void **state) {
     expect_messages("admin:\n  address: 0.0.0.0:9347\n  token: 0123456789abcdef\n", "");
     expect_messages("admin: {token: short}\n", "t:1:16: warning: a token of fewer than 16 characters can be guessed\n");
     expect_messages("otlp: {receive: {address: \"0.0.0.0:4318\"}}\n",
-                    "t:1:1: " NOT_BUILT("otlp")
-                    "t:1:27: an OTLP address that is not loopback needs tenants, whose keys it asks for\n");
+                    "t:1:1: " NOT_BUILT(
+                        "otlp") "t:1:27: an OTLP address that is not loopback needs tenants, whose keys it asks for\n");
 }
 
 static void no_address_is_taken_twice(void **state) {
     (void)state;
-    expect_messages("listen: [\"127.0.0.1:80\", \"127.0.0.1:80\"]\n", "t:1:26: 127.0.0.1:80 is taken by `listen` already\n");
+    expect_messages("listen: [\"127.0.0.1:80\", \"127.0.0.1:80\"]\n",
+                    "t:1:26: 127.0.0.1:80 is taken by `listen` already\n");
     expect_messages("listen: [\"127.0.0.1:9347\"]\n", "t:1:10: 127.0.0.1:9347 is taken by `listen` already\n");
     expect_messages("listen: [\"127.0.0.1:0\", \"127.0.0.1:0\"]\nadmin: {address: \"127.0.0.1:0\"}\n", "");
 }
@@ -161,10 +162,12 @@ static void references_must_exist(void **state) {
 static void fallbacks_must_end_somewhere(void **state) {
     (void)state;
 #define ALIAS(name, fallback) "  " name ": {targets: [{provider: p, model: x}], fallback: [" fallback "]}\n"
-    expect_messages(PROVIDER("") "models:\n" ALIAS("a", "a"),
-                    "t:3:43: " NOT_BUILT("fallback") "t:3:54: the fallback of `a` leads back to it: `a` is in a circle\n");
-    expect_messages(PROVIDER("") "models:\n" ALIAS("a", "b") ALIAS("b", "c") ALIAS("c", "a"),
-                    "t:3:43: " NOT_BUILT("fallback") "t:5:54: the fallback of `a` leads back to it: `c` is in a circle\n");
+    expect_messages(
+        PROVIDER("") "models:\n" ALIAS("a", "a"),
+        "t:3:43: " NOT_BUILT("fallback") "t:3:54: the fallback of `a` leads back to it: `a` is in a circle\n");
+    expect_messages(
+        PROVIDER("") "models:\n" ALIAS("a", "b") ALIAS("b", "c") ALIAS("c", "a"),
+        "t:3:43: " NOT_BUILT("fallback") "t:5:54: the fallback of `a` leads back to it: `c` is in a circle\n");
     expect_messages(PROVIDER("") "models:\n" ALIAS("a", "b, c") ALIAS("b", "d") ALIAS("c", "d") ALIAS("d", ""),
                     "t:3:43: " NOT_BUILT("fallback"));
 }
@@ -192,7 +195,8 @@ static void an_alias_nobody_can_use_is_refused(void **state) {
                                  "tenants: {a: {disabled: on, keys: [\"" DIGEST_A "\"]}}\n",
                     "t:3:3: nobody can use the alias `fast`: no enabled tenant's `models` allow it\n");
     expect_messages(PROVIDER("") "models:\n  gpt-5: {" TARGETS "}\n"
-                                 "tenants: {a: {models: [\"gpt-*\"], keys: [\"" DIGEST_A "\"]}}\n", "");
+                                 "tenants: {a: {models: [\"gpt-*\"], keys: [\"" DIGEST_A "\"]}}\n",
+                    "");
     expect_messages(PROVIDER("") "models:\n  fast: {" TARGETS ", fallback: [slow]}\n  slow: {" TARGETS "}\n"
                                  "tenants: {a: {models: [fast], keys: [\"" DIGEST_A "\"]}}\n",
                     "t:3:46: " NOT_BUILT("fallback"));
@@ -202,15 +206,16 @@ static void an_alias_nobody_can_use_is_refused(void **state) {
                     "models:\n"
                     "  a: {targets: [{provider: o, model: x}], fallback: [b]}\n"
                     "  b: {targets: [{provider: g, model: x}]}\n",
-                    "t:5:43: " NOT_BUILT("fallback")
-                    "t:5:54: warning: `b` is never reached: it has no target of the dialect of `a`\n");
+                    "t:5:43: " NOT_BUILT(
+                        "fallback") "t:5:54: warning: `b` is never reached: it has no target of the dialect of `a`\n");
 }
 
 static void no_two_tenants_share_a_key(void **state) {
     (void)state;
     expect_messages("tenants:\n  a: {keys: [\"sha256:" DIGEST_A "\"]}\n  b: {keys: [{sha256: \"" DIGEST_A "\"}]}\n",
                     "t:3:14: the same key stands in t:2:14 already\n");
-    expect_messages("tenants:\n  a: {keys: [{name: x, sha256: \"" DIGEST_A "\"}, {name: x, sha256: \"" DIGEST_B "\"}]}\n",
+    expect_messages("tenants:\n  a: {keys: [{name: x, sha256: \"" DIGEST_A "\"}, {name: x, sha256: \"" DIGEST_B
+                    "\"}]}\n",
                     "t:2:108: the key name `x` is given twice in this tenant\n");
 }
 
@@ -229,8 +234,8 @@ static void a_key_must_be_a_digest(void **state) {
 
 static void an_expiry_must_be_a_date(void **state) {
     (void)state;
-    static const char *const wrong[] = {"2027-13-01", "2027-02-29", "2027-1-1", "27-01-01", "2027-01-01T24:00:00Z",
-                                        "2027-01-01 00:00:00", "tomorrow"};
+    static const char *const wrong[] = {"2027-13-01",           "2027-02-29",          "2027-1-1", "27-01-01",
+                                        "2027-01-01T24:00:00Z", "2027-01-01 00:00:00", "tomorrow"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char text[256];
         snprintf(text, sizeof text, "tenants: {a: {keys: [{sha256: \"" DIGEST_A "\", expires: \"%s\"}]}}\n", wrong[i]);

@@ -46,12 +46,13 @@ static void an_empty_file_means_the_defaults(void **state) {
 
 static void a_provider_has_its_values_and_the_defaults_of_the_rest(void **state) {
     (void)state;
-    struct loading l = load_fine("providers:\n"
-                                 "  openai: {dialect: openai, base_url: \"https://api.openai.com/v1//\", api_key: k1,\n"
-                                 "    models: [\"gpt-*\", o1], headers: {OpenAI-Project: proj_1},\n"
-                                 "    timeouts: {total: off, idle: 250ms}, usage: never, trusted: on}\n"
-                                 "  claude: {dialect: anthropic, base_url: \"https://api.anthropic.com\", api_key: k2}\n"
-                                 "  gem: {dialect: gemini, base_url: \"https://g\", api_key: k3, auth: bearer}\n");
+    struct loading l =
+        load_fine("providers:\n"
+                  "  openai: {dialect: openai, base_url: \"https://api.openai.com/v1//\", api_key: k1,\n"
+                  "    models: [\"gpt-*\", o1], headers: {OpenAI-Project: proj_1},\n"
+                  "    timeouts: {total: off, idle: 250ms}, usage: never, trusted: on}\n"
+                  "  claude: {dialect: anthropic, base_url: \"https://api.anthropic.com\", api_key: k2}\n"
+                  "  gem: {dialect: gemini, base_url: \"https://g\", api_key: k3, auth: bearer}\n");
     assert_int_equal(l.config->providers.count, 3);
     const struct config_provider *p = l.config->providers.items;
     expect_text(p[0].name.text, "openai");
@@ -78,14 +79,15 @@ static void a_provider_has_its_values_and_the_defaults_of_the_rest(void **state)
 
 static void tenants_inherit_what_they_do_not_set(void **state) {
     (void)state;
-    struct loading l = load_fine("tenant_defaults: {models: [\"gpt-*\"], limits: {requests_per_minute: 600, usd_per_day: 2.5},\n"
-                                 "                  queue: {wait: 2s, size: 9}}\n"
-                                 "tenants:\n"
-                                 "  a: {keys: [\"sha256:" DIGEST_A "\"]}\n"
-                                 "  b: {keys: [{name: ci, sha256: " DIGEST_B ", expires: 2100-03-01}], models: [x],\n"
-                                 "      limits: {requests_per_minute: 5, tokens_per_minute: 200k,\n"
-                                 "               models: {fast: {requests_per_minute: 1}}}, queue: {wait: 0s, size: 0},\n"
-                                 "      tags: {plan: gold}}\n");
+    struct loading l =
+        load_fine("tenant_defaults: {models: [\"gpt-*\"], limits: {requests_per_minute: 600, usd_per_day: 2.5},\n"
+                  "                  queue: {wait: 2s, size: 9}}\n"
+                  "tenants:\n"
+                  "  a: {keys: [\"sha256:" DIGEST_A "\"]}\n"
+                  "  b: {keys: [{name: ci, sha256: " DIGEST_B ", expires: 2100-03-01}], models: [x],\n"
+                  "      limits: {requests_per_minute: 5, tokens_per_minute: 200k,\n"
+                  "               models: {fast: {requests_per_minute: 1}}}, queue: {wait: 0s, size: 0},\n"
+                  "      tags: {plan: gold}}\n");
     const struct config_tenant *a = &l.config->tenants.items[0], *b = &l.config->tenants.items[1];
     assert_int_equal(a->limits.limit.requests_per_minute, 600);
     assert_int_equal(a->limits.limit.pico_usd_per_day, 2500000000000);
@@ -112,12 +114,13 @@ static void tenants_inherit_what_they_do_not_set(void **state) {
 
 static void targets_and_rules_point_at_their_providers(void **state) {
     (void)state;
-    struct loading l = load_fine("models: {m: {targets: [{provider: q, model: \"llama3:8b\", weight: 3}, {provider: p, model: y}]}}\n"
-                                 "tenants: {t: {keys: [\"" DIGEST_A "\"],\n"
-                                 "  passthrough: [{provider: q, paths: [\"/v1/files/*\"]}]}}\n"
-                                 "providers:\n"
-                                 "  p: {dialect: openai, auth: none, base_url: \"https://h/v1\"}\n"
-                                 "  q: {dialect: openai, auth: none, base_url: \"https://h/v1\"}\n");
+    struct loading l =
+        load_fine("models: {m: {targets: [{provider: q, model: \"llama3:8b\", weight: 3}, {provider: p, model: y}]}}\n"
+                  "tenants: {t: {keys: [\"" DIGEST_A "\"],\n"
+                  "  passthrough: [{provider: q, paths: [\"/v1/files/*\"]}]}}\n"
+                  "providers:\n"
+                  "  p: {dialect: openai, auth: none, base_url: \"https://h/v1\"}\n"
+                  "  q: {dialect: openai, auth: none, base_url: \"https://h/v1\"}\n");
     const struct config_model *m = &l.config->models.items[0];
     assert_int_equal(m->targets.items[0].provider_index, 1);
     assert_int_equal(m->targets.items[0].weight, 3);
@@ -182,7 +185,8 @@ static void sections_without_entries_count_as_not_given(void **state) {
 
 static void print_shows_every_value_and_its_place(void **state) {
     (void)state;
-    struct loading l = load_fine("http: {drain: 5s}\nproviders:\n  p: {dialect: openai, auth: none, base_url: \"https://h/v1\", models: [a, b]}\n");
+    struct loading l = load_fine("http: {drain: 5s}\nproviders:\n  p: {dialect: openai, auth: none, base_url: "
+                                 "\"https://h/v1\", models: [a, b]}\n");
     expect_line(&l, "http.drain: 5s  # t:1:15\n");
     expect_line(&l, "http.keepalive: 75s  # default\n");
     expect_line(&l, "listen[0].address: 127.0.0.1:8080  # default\n");

@@ -1,5 +1,5 @@
-/* The tables say what is promised to clients, and a record's texts are found. The lists here are written out on purpose:
- * a name, a status or a source that changes by accident must fail. */
+/* The tables say what is promised to clients, and a record's texts are found. The lists here are written out on
+ * purpose: a name, a status or a source that changes by accident must fail. */
 #include "unit.h"
 
 #include <string.h>
@@ -113,10 +113,10 @@ static void sources_are_named(void **state) {
 
 static void phases_belong_to_their_layers(void **state) {
     (void)state;
-    static const char *const expected[][2] = {
-        {"receive", "network"}, {"admit", "gateway"}, {"queue", "gateway"}, {"retry", "provider"},
-        {"dns", "network"},     {"connect", "network"}, {"tls", "network"}, {"send", "network"},
-        {"wait", "provider"},   {"generate", "provider"}, {"drain", "network"}, {"loop", "gateway"}};
+    static const char *const expected[][2] = {{"receive", "network"},   {"admit", "gateway"}, {"queue", "gateway"},
+                                              {"retry", "provider"},    {"dns", "network"},   {"connect", "network"},
+                                              {"tls", "network"},       {"send", "network"},  {"wait", "provider"},
+                                              {"generate", "provider"}, {"drain", "network"}, {"loop", "gateway"}};
     assert_int_equal(PHASE_COUNT, sizeof expected / sizeof expected[0]);
     for (int i = 0; i < PHASE_COUNT; i++) {
         assert_string_equal(phase_name((enum phase)i), expected[i][0]);
@@ -126,8 +126,8 @@ static void phases_belong_to_their_layers(void **state) {
 
 static void layers_are_twelve(void **state) {
     (void)state;
-    static const char *const expected[] = {"ui",        "app",     "agent",   "retrieval", "embedding", "memory", "tool",
-                                           "guardrail", "gateway", "network", "provider",  "other"};
+    static const char *const expected[] = {"ui",   "app",       "agent",   "retrieval", "embedding", "memory",
+                                           "tool", "guardrail", "gateway", "network",   "provider",  "other"};
     assert_int_equal(LAYER_COUNT, sizeof expected / sizeof expected[0]);
     for (int i = 0; i < LAYER_COUNT; i++) assert_string_equal(layer_name((enum layer)i), expected[i]);
 }
@@ -159,7 +159,8 @@ static void each_text_of_a_record_is_its_own(void **state) {
     struct record *r = mem_zalloc(sizeof *r + 4096);
     char *at = r->text;
     for (int i = 0; i < RECORD_TEXT_COUNT; i++) {
-        r->text_bytes[i] = (uint16_t)(i % 3 == 1 ? 0 : 10 + i); /* some are empty, the second and the last but one too */
+        r->text_bytes[i] =
+            (uint16_t)(i % 3 == 1 ? 0 : 10 + i); /* some are empty, the second and the last but one too */
         memset(at, 'a' + i, r->text_bytes[i]);
         at += r->text_bytes[i];
     }

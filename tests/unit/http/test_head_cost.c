@@ -1,5 +1,5 @@
-/* What a head, a field lookup, a chunk and an event cost, printed. Only that the cost grows with the input and no faster
- * is asserted: absolute times mean nothing on a shared machine or under a sanitizer. */
+/* What a head, a field lookup, a chunk and an event cost, printed. Only that the cost grows with the input and no
+ * faster is asserted: absolute times mean nothing on a shared machine or under a sanitizer. */
 #include "feed.h"
 
 #include "base/buf.h"

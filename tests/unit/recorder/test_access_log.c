@@ -1,5 +1,5 @@
-/* A line of the access log: every member there with the right type and the exact digits, one valid line of JSON whatever
- * clients and providers put into the texts. */
+/* A line of the access log: every member there with the right type and the exact digits, one valid line of JSON
+ * whatever clients and providers put into the texts. */
 #include "records.h"
 
 #include <stdio.h>
@@ -97,7 +97,7 @@ static const struct {
 };
 enum { MEMBERS = sizeof members / sizeof members[0] };
 
-static const char *const phases[] = {"receive_ms", "admit_ms", "queue_ms", "dns_ms",      "connect_ms", "tls_ms",
+static const char *const phases[] = {"receive_ms", "admit_ms", "queue_ms",    "dns_ms",   "connect_ms", "tls_ms",
                                      "send_ms",    "wait_ms",  "generate_ms", "drain_ms", "retry_ms",   "loop_ms"};
 
 static void every_member_is_there_in_order_and_exact(void **state) {
@@ -194,7 +194,8 @@ static void tags_are_an_object(void **state) {
     assert_int_equal(json_object_size(tags), 3);
     assert_string_equal(json_string_value(json_object_get(tags, "feature")), "ask");
     assert_string_equal(json_string_value(json_object_get(tags, "empty")), "");
-    assert_string_equal(json_string_value(json_object_get(tags, "city")), "K\xc3\xb8" "benhavn");
+    assert_string_equal(json_string_value(json_object_get(tags, "city")), "K\xc3\xb8"
+                                                                          "benhavn");
     json_decref(json);
     mem_free(r);
 }
@@ -202,28 +203,33 @@ static void tags_are_an_object(void **state) {
 static const struct {
     enum record_text which;
     const char *member;
-} texts_of_members[] = {
-    {RECORD_TEXT_METHOD, "method"}, {RECORD_TEXT_PATH, "path"}, {RECORD_TEXT_OPERATION, "operation"},
-    {RECORD_TEXT_MODEL_REQUESTED, "model_requested"}, {RECORD_TEXT_MODEL, "model"}, {RECORD_TEXT_SESSION, "session"},
-    {RECORD_TEXT_RELEASE, "release"}, {RECORD_TEXT_FINISH_REASON, "finish_reason"}, {RECORD_TEXT_CLIENT, "client"},
-    {RECORD_TEXT_USER_AGENT, "user_agent"}, {RECORD_TEXT_PROVIDER_REQUEST_ID, "provider_request_id"},
-    {RECORD_TEXT_LIMIT, "limit"}};
+} texts_of_members[] = {{RECORD_TEXT_METHOD, "method"},
+                        {RECORD_TEXT_PATH, "path"},
+                        {RECORD_TEXT_OPERATION, "operation"},
+                        {RECORD_TEXT_MODEL_REQUESTED, "model_requested"},
+                        {RECORD_TEXT_MODEL, "model"},
+                        {RECORD_TEXT_SESSION, "session"},
+                        {RECORD_TEXT_RELEASE, "release"},
+                        {RECORD_TEXT_FINISH_REASON, "finish_reason"},
+                        {RECORD_TEXT_CLIENT, "client"},
+                        {RECORD_TEXT_USER_AGENT, "user_agent"},
+                        {RECORD_TEXT_PROVIDER_REQUEST_ID, "provider_request_id"},
+                        {RECORD_TEXT_LIMIT, "limit"}};
 
 static void hostile_texts_stay_inside_their_strings(void **state) {
     (void)state;
     static const struct {
         struct slice bytes;
         struct slice read; /* what a parser must see */
-    } hostile[] = {
-        {SLICE_INIT("\",\"status\":200,\"x\":\""), SLICE_INIT("\",\"status\":200,\"x\":\"")},
-        {SLICE_INIT("a\r\n{\"time\":\"forged\"}\n"), SLICE_INIT("a\r\n{\"time\":\"forged\"}\n")},
-        {SLICE_INIT("\\"), SLICE_INIT("\\")},
-        {SLICE_INIT("\x1b]0;title\x07"), SLICE_INIT("\x1b]0;title\x07")},
-        {SLICE_INIT("a\0b"), SLICE_INIT("a\0b")},
-        {SLICE_INIT("\xff\xfe"), SLICE_INIT("\xef\xbf\xbd\xef\xbf\xbd")},
-        {SLICE_INIT("cut \xe2\x82"), SLICE_INIT("cut \xef\xbf\xbd\xef\xbf\xbd")},
-        {SLICE_INIT("\xc0\xaf\xed\xa0\x80"),
-         SLICE_INIT("\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd")}};
+    } hostile[] = {{SLICE_INIT("\",\"status\":200,\"x\":\""), SLICE_INIT("\",\"status\":200,\"x\":\"")},
+                   {SLICE_INIT("a\r\n{\"time\":\"forged\"}\n"), SLICE_INIT("a\r\n{\"time\":\"forged\"}\n")},
+                   {SLICE_INIT("\\"), SLICE_INIT("\\")},
+                   {SLICE_INIT("\x1b]0;title\x07"), SLICE_INIT("\x1b]0;title\x07")},
+                   {SLICE_INIT("a\0b"), SLICE_INIT("a\0b")},
+                   {SLICE_INIT("\xff\xfe"), SLICE_INIT("\xef\xbf\xbd\xef\xbf\xbd")},
+                   {SLICE_INIT("cut \xe2\x82"), SLICE_INIT("cut \xef\xbf\xbd\xef\xbf\xbd")},
+                   {SLICE_INIT("\xc0\xaf\xed\xa0\x80"),
+                    SLICE_INIT("\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd")}};
     enum { TEXTS = sizeof texts_of_members / sizeof texts_of_members[0] };
     assert_int_equal(TEXTS, RECORD_TEXT_COUNT - 1); /* all but the tags */
     for (size_t h = 0; h < sizeof hostile / sizeof hostile[0]; h++) {
@@ -245,8 +251,7 @@ static void hostile_texts_stay_inside_their_strings(void **state) {
 
 static void hostile_tags_and_names_do_so_too(void **state) {
     (void)state;
-    static const struct slice texts[RECORD_TEXT_COUNT] = {
-        [RECORD_TEXT_TAGS] = SLICE_INIT("a\"b\0\"}\n{\0c\\\0\xff\0")};
+    static const struct slice texts[RECORD_TEXT_COUNT] = {[RECORD_TEXT_TAGS] = SLICE_INIT("a\"b\0\"}\n{\0c\\\0\xff\0")};
     struct record *r = record_with(texts);
     r->tenant = r->provider = r->workload = r->key = name_id(SLICE("\"\n\xff\\"));
     json_t *json = line_of(r), *tags = json_object_get(json, "tags");

@@ -69,7 +69,8 @@ static struct buf file_read(const char *path) {
 }
 
 /* Calls `each` with writer and number of every line, all of which must be whole; returns how many there are. */
-static size_t lines_each(struct slice text, void (*each)(void *context, unsigned writer, unsigned number), void *context) {
+static size_t lines_each(struct slice text, void (*each)(void *context, unsigned writer, unsigned number),
+                         void *context) {
     size_t count = 0;
     for (const char *at = text.p, *end = text.p + text.n, *newline; at < end; at = newline + 1, count++) {
         json_error_t error;
@@ -108,7 +109,11 @@ static bool log_has_lines(void *context) {
     buf_clear(&b);
     return lines >= wanted->count;
 }
-#define WAIT_FOR_LINES(file, n) assert_true(wait_until(log_has_lines, &(struct { const char *path; size_t count; }){file, n}))
+#define WAIT_FOR_LINES(file, n)                                                                                        \
+    assert_true(wait_until(log_has_lines, &(struct {                                                                   \
+                               const char *path;                                                                       \
+                               size_t count;                                                                           \
+                           }){file, n}))
 
 /* ---- errors ---- */
 
@@ -123,7 +128,9 @@ static void a_file_that_cannot_be_opened_is_told(void **state) {
     recorder_stop(NULL);
 }
 
-static bool dropped_some(void *context) { return recorder_log_dropped(context) > 0; }
+static bool dropped_some(void *context) {
+    return recorder_log_dropped(context) > 0;
+}
 
 static void a_full_disk_costs_lines_and_is_told(void **state) {
     (void)state;
@@ -358,8 +365,8 @@ static void standard_output_takes_lines_too(void **state) {
     assert_true(dup2(ends[1], STDOUT_FILENO) >= 0);
     struct recorder *r = start(NULL, true, 1);
     for (unsigned i = 0; i < 300; i++) put(r, 0, 1, i); /* six times what the pipe holds */
-    bool dropped = wait_until(dropped_some, r); /* … and it is not stuck in a write */
-    int flags = fcntl(STDOUT_FILENO, F_GETFL); /* others write there, who do not expect EAGAIN */
+    bool dropped = wait_until(dropped_some, r);         /* … and it is not stuck in a write */
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);          /* others write there, who do not expect EAGAIN */
     recorder_stop(r);
     dup2(old_stdout, STDOUT_FILENO);
     close(old_stdout);

@@ -23,8 +23,10 @@ static void phases_sum_to_the_total_whatever_stamps_come(void **state) {
         ledger_begin(&l, PHASE_RECEIVE, now);
         for (int i = 0; i < 50; i++) {
             now = now + random_u64() % 1000 - random_u64() % 300; /* stamps may run back a little */
-            if (random_u64() % 3 == 0) ledger_woke(&l, now - random_u64() % 200, now);
-            else ledger_enter(&l, (enum phase)(random_u64() % PHASE_COUNT), now);
+            if (random_u64() % 3 == 0)
+                ledger_woke(&l, now - random_u64() % 200, now);
+            else
+                ledger_enter(&l, (enum phase)(random_u64() % PHASE_COUNT), now);
             if (now > latest && now < UINT64_MAX / 2) latest = now;
         }
         uint64_t total = ledger_end(&l, latest);
@@ -127,8 +129,14 @@ static void the_table_is_bounded_and_loses_no_count(void **state) {
     struct traffic *t = mem_zalloc(sizeof *t);
     uint64_t requests = 0;
     for (uint32_t i = 0; i < 3 * TRAFFIC_GROUPS_MAX; i++) {
-        struct record r = {.tenant = i + 2, .model = 3, .status = 200, .total_ns = 1000, .ttft_ns = TIME_UNKNOWN_NS,
-                           .first_visible_ns = TIME_UNKNOWN_NS, .tpot_ns = TIME_UNKNOWN_NS, .usage = {.input = 1}};
+        struct record r = {.tenant = i + 2,
+                           .model = 3,
+                           .status = 200,
+                           .total_ns = 1000,
+                           .ttft_ns = TIME_UNKNOWN_NS,
+                           .first_visible_ns = TIME_UNKNOWN_NS,
+                           .tpot_ns = TIME_UNKNOWN_NS,
+                           .usage = {.input = 1}};
         traffic_add(t, &r);
     }
     unsigned cursor = 0, groups = 0, other = 0;

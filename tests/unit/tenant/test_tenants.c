@@ -136,14 +136,16 @@ static void a_key_leads_to_its_tenant_and_its_name(void **state) {
 
 /* ---- asking again on one connection ---- */
 
-static enum failure find_again(struct key_memo *memo, const char *key_text, int64_t now_s, const struct tenant_key **key) {
+static enum failure find_again(struct key_memo *memo, const char *key_text, int64_t now_s,
+                               const struct tenant_key **key) {
     return tenants_find_again(tenants, memo, slice_of(key_text), now_s, key);
 }
 
 static void a_memo_answers_as_the_table_does(void **state) {
     (void)state;
-    static const char *const asked[] = {"acme-key", "acme-key", "acme-ke", "acme-key1", "", "free-key", "acme-key", "old-key",
-                                        "closed-key", "acme-key", "unknown", "old-key", "old-key"};
+    static const char *const asked[] = {"acme-key", "acme-key", "acme-ke", "acme-key1",  "",
+                                        "free-key", "acme-key", "old-key", "closed-key", "acme-key",
+                                        "unknown",  "old-key",  "old-key"};
     struct key_memo memo = {0};
     two_tenants();
     for (int64_t now_s = EXPIRES_S - 1; now_s <= EXPIRES_S; now_s++) /* the memo of before must not outlive the date */
@@ -275,13 +277,13 @@ static void pass_through_needs_a_rule_with_all_three(void **state) {
         const char *provider, *method, *path;
         bool allowed;
     } cases[] = {
-        {"one", "GET", "/v1/files", true},          {"one", "GET", "/v1/files/abc/content", true},
-        {"one", "POST", "/v1/files", false},        {"one", "HEAD", "/v1/files", false},
-        {"one", "GET", "/v1/file", false},          {"one", "GET", "/v1/filesystem", false},
-        {"one", "POST", "/v1/batches", true},       {"one", "DELETE", "/v1/batches/1", false},
-        {"two", "GET", "/v1/files", false},         {"One", "GET", "/v1/files", false},
-        {"one", "get", "/v1/files", false},         {"one", "GET", "", false},
-        {"one", "GET", "/x/v1/files/", false},      {"", "GET", "/v1/files", false},
+        {"one", "GET", "/v1/files", true},     {"one", "GET", "/v1/files/abc/content", true},
+        {"one", "POST", "/v1/files", false},   {"one", "HEAD", "/v1/files", false},
+        {"one", "GET", "/v1/file", false},     {"one", "GET", "/v1/filesystem", false},
+        {"one", "POST", "/v1/batches", true},  {"one", "DELETE", "/v1/batches/1", false},
+        {"two", "GET", "/v1/files", false},    {"One", "GET", "/v1/files", false},
+        {"one", "get", "/v1/files", false},    {"one", "GET", "", false},
+        {"one", "GET", "/x/v1/files/", false}, {"", "GET", "/v1/files", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (tenant_may_pass(tenant_of("acme-key"), slice_of(cases[i].provider), slice_of(cases[i].method),

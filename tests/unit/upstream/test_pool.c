@@ -33,7 +33,8 @@ static const struct conn_ops busy_ops = {.on_ready = upstream_ready, .on_close =
 static void begin(unsigned max_connections) {
     struct conf_errors errors = {0};
     struct buf yaml = {0};
-    buf_printf(&yaml, "providers: {p: {dialect: openai, base_url: \"http://127.0.0.1:9\", auth: none, max_connections: %u}}",
+    buf_printf(&yaml,
+               "providers: {p: {dialect: openai, base_url: \"http://127.0.0.1:9\", auth: none, max_connections: %u}}",
                max_connections);
     config = config_load_text("t", buf_slice(&yaml), &errors, NULL);
     assert_non_null(config);
@@ -246,8 +247,10 @@ static void wait_ready(struct pool_wait *wait, struct upstream *u) {
     assert_false(inside_call);
     served[strlen(served)] = (char)((u != NULL ? 'a' : 'A') + (w - waits));
     w->upstream = u;
-    if (u != NULL) loop_defer(loop, &w->give_back);
-    else if (w->opens) w->upstream = open_in(w->pool);
+    if (u != NULL)
+        loop_defer(loop, &w->give_back);
+    else if (w->opens)
+        w->upstream = open_in(w->pool);
 }
 
 static void join(int i, struct pool *p) {
