@@ -27,16 +27,15 @@ struct stage {
 };
 
 #define STAGES(X)                                                                                                      \
-    X(RECEIVE, receive, RECEIVE,                                                                                       \
-      false)                          /* the request is read; key and size are judged as soon as its head is there */  \
-    X(ADMIT, admit, ADMIT, false)     /* what the body says: valid, allowed, within limits */                          \
-    X(ROUTE, route, ADMIT, false)     /* model -> targets; the edits the body needs */                                 \
-    X(QUEUE, queue, QUEUE, true)      /* an idle connection, or the right to open one */                               \
-    X(CONNECT, connect, DNS, true)    /* resolve, connect, TLS; nothing on a reused one */                             \
-    X(SEND, send, SEND, true)         /* head and body to the provider */                                              \
-    X(WAIT, wait, WAIT, true)         /* until the answer's content begins */                                          \
-    X(STREAM, stream, GENERATE, true) /* the answer passes through */                                                  \
-    X(SETTLE, settle, DRAIN, false)   /* always runs: the record is made */
+    X(RECEIVE, receive, RECEIVE, false) /* the request is read; key and size are judged at its head */                 \
+    X(ADMIT, admit, ADMIT, false)       /* what the body says: valid, allowed, within limits */                        \
+    X(ROUTE, route, ADMIT, false)       /* model -> targets; the edits the body needs */                               \
+    X(QUEUE, queue, QUEUE, true)        /* an idle connection, or the right to open one */                             \
+    X(CONNECT, connect, DNS, true)      /* resolve, connect, TLS; nothing on a reused one */                           \
+    X(SEND, send, SEND, true)           /* head and body to the provider */                                            \
+    X(WAIT, wait, WAIT, true)           /* until the answer's content begins */                                        \
+    X(STREAM, stream, GENERATE, true)   /* the answer passes through */                                                \
+    X(SETTLE, settle, DRAIN, false)     /* always runs: the record is made */
 
 #define STAGE_ENUM(id, name, phase, per_attempt) STAGE_##id,
 enum stage_id { STAGES(STAGE_ENUM) STAGE_COUNT };

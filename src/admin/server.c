@@ -103,15 +103,16 @@ static bool token_is_good(const struct admin *a, const struct http_head *h) {
     return secret_equal((struct slice){value.p + 7, value.n - 7}, expected);
 }
 
-static void serve(struct session *s, const struct http_head *h) {
-    bool keep = h->keep_alive && h->framing == FRAMING_NONE;
+/* False: the connection ends after this answer. One who asks without reading is not answered for ever. */
+static bool serve(struct session *s, const struct http_head *h) {
+    bool keep = h->keep_alive && h->framing == FRAMING_NONE && conn_queued_bytes(s->conn) < CONN_HIGH_BYTES;
     if (!host_is_ours(s->admin, h)) {
         reply_error(s, 421, "not_found", "unknown Host", keep);
-        return;
+        return keep;
     }
     if (head_find(h, SLICE("origin")).n > 0) { /* no page of weir's own asks across origins */
         reply_error(s, 403, "unauthorized", "foreign Origin", keep);
-        return;
+        return keep;
     }
     bool allowed = token_is_good(s->admin, h);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -121,12 +122,13 @@ static void serve(struct session *s, const struct http_head *h) {
             routes[i].get(s, keep);
         else
             reply_error(s, 405, "bad_query", "only GET", keep);
-        return;
+        return keep;
     }
     if (allowed)
         reply_error(s, 404, "not_found", "no such page", keep);
     else
         reply_error(s, 401, "unauthorized", "a token is required", keep);
+    return keep;
 }
 
 static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
@@ -138,11 +140,8 @@ static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
     for (size_t length; (length = head_end(s->in.data + s->in.start, buf_length(&s->in), &s->scanned)) > 0;) {
         s->scanned = 0;
         enum failure f = head_parse_request(&head, (struct slice){s->in.data + s->in.start, length}, fields, &limits);
-        if (f != FAILURE_NONE)
-            reply_error(s, failure_row(f)->status, "bad_query", "malformed request", false);
-        else
-            serve(s, &head);
-        if (f != FAILURE_NONE || !head.keep_alive || head.framing != FRAMING_NONE) {
+        if (f != FAILURE_NONE) reply_error(s, failure_row(f)->status, "bad_query", "malformed request", false);
+        if (f != FAILURE_NONE || !serve(s, &head)) {
             session_end(s, true);
             return n;
         }
@@ -159,7 +158,12 @@ static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
     return n;
 }
 
-static void session_on_end(struct conn *c) {
+/* What was asked before is still answered. */
+static void session_on_eof(struct conn *c) {
+    session_end(c->owner, true);
+}
+
+static void session_on_deadline(struct conn *c) {
     session_end(c->owner, false);
 }
 
@@ -171,8 +175,8 @@ static void session_on_close(struct conn *c, enum close_reason why) {
 }
 
 static const struct conn_ops session_ops = {.on_bytes = session_on_bytes,
-                                            .on_eof = session_on_end,
-                                            .on_deadline = session_on_end,
+                                            .on_eof = session_on_eof,
+                                            .on_deadline = session_on_deadline,
                                             .on_close = session_on_close};
 
 static void session_begin(void *context, int fd, const struct sockaddr *peer, uint64_t accepted_ns) {

@@ -11,6 +11,8 @@
 #include "pipeline/exchange.h"
 #include "receive.h"
 
+enum { REQUESTS_PER_TURN = 4 };
+
 static void client_free(struct loop_task *task) {
     struct client *c = (struct client *)((char *)task - offsetof(struct client, again));
     buf_clear(&c->head_part);
@@ -94,11 +96,18 @@ static size_t client_keep(struct client *c, const char *p, size_t n) {
     return n;
 }
 
+/* A burst of pipelined requests is served a few a turn: others wait too, and what ended is freed at the turn's end. */
+static bool had_its_turn(const struct client *c, unsigned exchanges_before) {
+    return c->exchange == NULL && c->exchanges - exchanges_before >= REQUESTS_PER_TURN;
+}
+
 static size_t client_on_bytes(struct conn *conn, const char *p, size_t n) {
     struct client *c = conn->owner;
     size_t used = 0;
+    unsigned before = c->exchanges;
     while (used < n && c->conn != NULL) {
-        if (buf_length(&c->pending) > 0) return used + client_keep(c, p + used, n - used);
+        if (had_its_turn(c, before)) loop_defer(c->worker->loop, &c->again);
+        if (had_its_turn(c, before) || buf_length(&c->pending) > 0) return used + client_keep(c, p + used, n - used);
         size_t took = client_take(c, p + used, n - used);
         if (c->conn == NULL) break;
         if (took == 0) return used + client_keep(c, p + used, n - used);
@@ -115,13 +124,15 @@ static void client_again(struct loop_task *task) {
     c->pending = (struct buf){0};
     struct slice bytes = buf_slice(&waiting);
     size_t used = 0;
-    while (used < bytes.n && c->conn != NULL) {
+    unsigned before = c->exchanges;
+    while (used < bytes.n && c->conn != NULL && !had_its_turn(c, before)) {
         size_t took = client_take(c, bytes.p + used, bytes.n - used);
         if (took == 0) break;
         used += took;
     }
     if (c->conn != NULL && used < bytes.n) buf_append(&c->pending, bytes.p + used, bytes.n - used);
     buf_clear(&waiting);
+    if (c->conn != NULL && c->exchange == NULL && buf_length(&c->pending) > 0) loop_defer(c->worker->loop, &c->again);
     if (c->conn != NULL) conn_read_resume(c->conn);
 }
 
