@@ -78,6 +78,8 @@ void json_scan_init(struct json_scan *s, const struct json_paths *paths, enum js
 enum json_state json_scan_feed(struct json_scan *s, const char *p, size_t n);
 /* No more bytes: DONE, or BAD when the value was not complete (a bare number ends here). */
 enum json_state json_scan_end(struct json_scan *s);
+/* Makes `to` what `from` is: the same as assigning it, at the price of what is in use only. */
+void json_scan_copy(struct json_scan *to, const struct json_scan *from);
 /* Bytes taken so far; after BAD, the offset of the first bad byte. */
 uint64_t json_scan_offset(const struct json_scan *s);
 

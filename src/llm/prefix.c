@@ -30,7 +30,7 @@ static bool is_blank(const struct event *e) {
 static size_t learn(struct prefix *p, struct json_scan *scan, const struct event *event, struct slice text, size_t n) {
     bool more = json_scan_feed(scan, text.p, n) == JSON_MORE;
     if (more && is_blank(event)) {
-        p->scan = *scan;
+        json_scan_copy(&p->scan, scan);
         p->event = *event;
         p->length = (uint16_t)n;
     } else {
@@ -41,7 +41,7 @@ static size_t learn(struct prefix *p, struct json_scan *scan, const struct event
 
 size_t prefix_take(struct prefix *p, struct json_scan *scan, struct event *event, struct slice text) {
     if (p->length > 0 && text.n >= p->length && memcmp(p->bytes, text.p, p->length) == 0) {
-        *scan = p->scan;
+        json_scan_copy(scan, &p->scan);
         *event = p->event;
         return p->length;
     }
