@@ -46,10 +46,10 @@
      ITEMS(owner, member.models, config_model_limit)},                                                                \
     LIMIT_ROWS(prefix ".models.NAME", config_model_limit, limit, "no limit")
 
-#define QUEUE_ROWS(prefix, owner, member, flags)                                                                      \
+#define QUEUE_ROWS(prefix, owner, member, flags, wait, size_max)                                                      \
     {prefix, KEY_SECTION, flags},                                                                                     \
-    {prefix ".wait", KEY_DURATION, .fallback = "0s", NUMBER(owner, member.wait_ns), .max = 3600 * S},                 \
-    {prefix ".size", KEY_COUNT, .fallback = "0", NUMBER(owner, member.size), .max = 1000000}
+    {prefix ".wait", KEY_DURATION, .fallback = wait, NUMBER(owner, member.wait_ns), .max = 3600 * S},                 \
+    {prefix ".size", KEY_COUNT, .fallback = size_max, NUMBER(owner, member.size), .max = 1000000}
 
 #define TIMEOUT(name, value)                                                                                          \
     {"providers.NAME.timeouts." #name, KEY_DURATION, KEY_OFF, .fallback = value,                                      \
@@ -106,7 +106,7 @@ const struct key grammar[] = {
     TIMEOUT(total, "10m"),
     {"providers.NAME.max_connections", KEY_COUNT, .fallback = "10000", NUMBER(config_provider, max_connections),
      .min = 1, .max = 1000000},
-    QUEUE_ROWS("providers.NAME.queue", config_provider, queue, 0),
+    QUEUE_ROWS("providers.NAME.queue", config_provider, queue, 0, "2s", "1000"),
     {"providers.NAME.usage", KEY_CHOICE, .fallback = "inject", .words = "inject never",
      FIELD(config_provider, usage, enum config_usage)},
     {"providers.NAME.tls", KEY_SECTION},
@@ -137,7 +137,7 @@ const struct key grammar[] = {
     {"tenant_defaults.models", KEY_TEXTS, .rule = RULE_PATTERN, .unset = "all", .min = 1, .max = 1000,
      TEXTS(config, tenant_defaults.models)},
     LIMITS_ROWS("tenant_defaults.limits", config, tenant_defaults.limits, "no limit"),
-    QUEUE_ROWS("tenant_defaults.queue", config, tenant_defaults.queue, KEY_NOT_BUILT),
+    QUEUE_ROWS("tenant_defaults.queue", config, tenant_defaults.queue, KEY_NOT_BUILT, "0s", "0"),
 
     {"tenants", KEY_NAMED, .rule = RULE_NAME, .unset = "none: loopback only, no key needed", .max = 100000,
      ITEMS(config, tenants, config_tenant)},

@@ -188,7 +188,8 @@ static bool lower_hex(struct slice s) {
 }
 
 /* W3C Trace Context 2.2: version-traceid-parentid-flags. What is malformed starts a new trace, it is not an error. */
-static void trace_join(struct exchange *x) {
+void head_trace(struct exchange *x) {
+    if (x->head.first[FIELD_TRACEPARENT] == 0) return;
     struct slice value = head_value(&x->head, FIELD_TRACEPARENT);
     uint8_t trace[16], parent[8];
     if (value.n < 55 || value.p[2] != '-' || value.p[35] != '-' || value.p[52] != '-') return;
@@ -204,7 +205,6 @@ static void trace_join(struct exchange *x) {
 }
 
 enum failure head_labels(struct exchange *x) {
-    if (x->head.first[FIELD_TRACEPARENT] != 0) trace_join(x);
     bool good = tags_collect(x) && label_collect(x, FIELD_X_WEIR_SESSION, &x->session) &&
                 label_collect(x, FIELD_X_WEIR_WORKLOAD, &x->workload_name) &&
                 label_collect(x, FIELD_X_WEIR_RELEASE, &x->release);

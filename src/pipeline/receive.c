@@ -112,6 +112,7 @@ static void head_complete(struct exchange *x, struct slice raw) {
     x->has_head = true;
     x->keep_client = x->head.keep_alive;
     x->route.dialect = dialect_guess(&x->head);
+    head_trace(x);
     body_reader_init(&x->reader, x->head.framing, x->head.content_length);
     x->body_begun_ns = w->loop->now_ns;
     if (health_answer(x)) {

@@ -39,7 +39,7 @@ static void descriptors_raise(const struct config *c) {
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < 2 * c->http.max_connections + 64)
+    if (limit.rlim_cur < 2 * c->http.max_connections)
         log_warn("http.max_connections is %llu, but only %llu files may be open (two a connection)",
                  (unsigned long long)c->http.max_connections, (unsigned long long)limit.rlim_cur);
 }

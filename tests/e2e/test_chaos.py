@@ -1,6 +1,7 @@
 """Everything at once: hundreds of clients of every kind and a provider that fails in every way, drawn from a seed. What
-must hold afterwards does not depend on the draw: nobody is given half an answer as a whole one, every request leaves one
-record, gauges and descriptors are where they were, and the process ends cleanly. Also: ends while work is under way."""
+must hold afterwards does not depend on the draw: nobody is given half an answer as a whole one, every request leaves
+one record, gauges and descriptors are where they were, and the process ends cleanly. Also: ends while work is under
+way."""
 
 import asyncio
 import json
@@ -249,9 +250,10 @@ class Chaos:
     async def leaving(self):
         """Leaves at a random offset of its request or of the answer, in one of three ways."""
         rng = self.random
-        trace_id, _, data = (
-            self.upload(tokens=50) if rng.random() < 0.3 else self.generation(True, tokens=300, gap_ms=2, token_bytes=50)
-        )
+        if rng.random() < 0.3:
+            trace_id, _, data = self.upload(tokens=50)
+        else:
+            trace_id, _, data = self.generation(True, tokens=300, gap_ms=2, token_bytes=50)
         client = await Client.open(self)
         self.note(trace_id)
         way = rng.randrange(3)
@@ -285,7 +287,8 @@ class Chaos:
         """A body passed through, with a provider that takes it, answers early, or does not read at all."""
         rng = self.random
         way = rng.choice(("whole", "whole", "early", "unread", "fault"))
-        knobs = {"early": {"early": 1}, "unread": {"stall_read": 1}, "fault": {"fault": rng.choice(FAULTS)}}.get(way, {})
+        knobs = {"early": {"early": 1}, "unread": {"stall_read": 1}, "fault": {"fault": rng.choice(FAULTS)}}
+        knobs = knobs.get(way, {})
         trace_id, path, data = self.upload(**knobs)
         client = await Client.open(self)
         self.note(trace_id)
@@ -376,7 +379,7 @@ def test_a_storm_leaves_nothing_behind_but_one_record_a_request(start, mock, raw
     assert gateway.stop() == 0
     begun = set(chaos.begun)
     missing = len(begun) - len(gateway.records())
-    assert 0 <= missing <= chaos.lost, f"{said}: {missing} of {len(begun)} left no record, {chaos.lost} may have not come"
+    assert 0 <= missing <= chaos.lost, f"{said}: {missing} of {len(begun)} left no record, {chaos.lost} may"
     wrong = gateway.faults()
     assert not wrong, f"{said}: {len(wrong)} faults:\n" + "\n".join(map(str, wrong[:8]))
     assert all(r["connection_reused"] for r in gateway.seen if r["trace_id"] in chaos.stale)

@@ -1,7 +1,6 @@
-"""The data path where its two sides are out of step: answers before the request is whole, clients and providers that are
-slow in turns, numbers nobody would send, connections that one worker has and another needs."""
+"""The data path where its two sides are out of step: answers before the request is whole, clients and providers that
+are slow in turns, numbers nobody would send, connections that one worker has and another needs."""
 
-import json
 import threading
 import time
 
