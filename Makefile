@@ -47,7 +47,7 @@ endif
 CPPFLAGS := -Iinclude -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -MMD -MP $(LLHTTP_CFLAGS)
 CFLAGS := -std=gnu17 $(OPT) $(LTO) $(WARN) $(HARDEN) -pthread
 LDFLAGS := $(LDHARDEN) -pthread $(filter -fsanitize=% --coverage,$(OPT))
-LIBS := -levent_core -lssl -lcrypto -ljansson -lyaml $(LLHTTP_LIBS) -lz -lm
+LIBS := -levent_core -lssl -lcrypto -ljansson -lyaml $(LLHTTP_LIBS) -lm
 
 FOLDERS := $(shell sed -n 's/^\([a-z]*\):.*/\1/p' tools/layers)
 layers_of = $(shell sed -n 's/^$(1)://p' tools/layers)
@@ -125,7 +125,7 @@ test: deps-test  ## install what tests need, build, run all tests
 bench: deps-test  ## CPU per request and per event against nginx and HAProxy; prints a table, writes build/bench.json
 	@$(MAKE) --no-print-directory all $(BUILD)/loadgen
 	@bench/run.py --weir $(BUILD)/weir --loadgen $(BUILD)/loadgen --json build/bench.json $(BENCH_ARGS)
-$(BUILD)/loadgen: bench/loadgen.c
+$(BUILD)/loadgen: bench/loadgen.c $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(call say,cc      $<)
 	$(Q)$(CC) -std=gnu17 -O2 -g -D_GNU_SOURCE $(WARN) -o $@ $< -lssl -lcrypto -lm
@@ -144,9 +144,9 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LLHTTP_OBJECTS) FORCE
 fuzz-smoke: $(FUZZERS)  ## every fuzz target for 20 s on its corpus
 	@tools/run-fuzzers.sh $(FUZZERS)
 
-coverage:  ## line coverage of the unit and end-to-end tests (build/coverage)
+coverage:  ## line coverage of the unit and end-to-end tests (build/coverage/report.html)
 	@$(MAKE) --no-print-directory SAN=coverage check e2e
-	@mkdir -p build/coverage && gcovr -r . --object-directory build/coverage-objects build/coverage --html-details build/coverage/index.html --print-summary build/coverage/.. || true
+	@gcovr -r . -f 'src/' -f 'include/' --html build/coverage/report.html --print-summary build/coverage
 
 install: all  ## install the binary and an example configuration under PREFIX
 	install -D -m 0755 $(BUILD)/weir $(DESTDIR)$(PREFIX)/bin/weir

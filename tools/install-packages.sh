@@ -4,7 +4,7 @@
 # Otherwise it needs root or sudo, and sees to it that no package starts a service (redis-server, nginx, haproxy).
 set -eu
 
-build_packages=(gcc make pkg-config libevent-dev libssl-dev libjansson-dev libyaml-dev zlib1g-dev)
+build_packages=(gcc make pkg-config libevent-dev libssl-dev libjansson-dev libyaml-dev)
 test_packages=(libcmocka-dev redis-server nginx-light haproxy clang clang-tidy clang-format cppcheck
     universal-ctags python3 python3-venv gcovr openssl git)
 
