@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum { QUOTE_BYTES_MAX = 60, MESSAGE_BYTES_MAX = 1024 };
 
@@ -91,14 +92,9 @@ void conf_errors_clear(struct conf_errors *errors) {
     *errors = (struct conf_errors){0};
 }
 
-/* The length of the valid UTF-8 sequence at p, or 0. */
-static size_t utf8_length(const unsigned char *p, size_t n) {
-    size_t length = p[0] >= 0xF0 ? 4 : p[0] >= 0xE0 ? 3 : 2;
-    if (p[0] < 0xC2 || p[0] > 0xF4 || length > n) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((p[i] & 0xC0) != 0x80) return 0;
-    bool c1 = p[0] == 0xC2 && p[1] < 0xA0;
-    return c1 ? 0 : length;
+/* A C1 control (U+0080 to U+009F) is valid UTF-8, and still nothing to send to a terminal. */
+static bool is_c1(const unsigned char *p, size_t length) {
+    return length == 2 && p[0] == 0xC2 && p[1] < 0xA0;
 }
 
 const char *conf_quote(struct conf_errors *errors, struct slice name) {
@@ -106,14 +102,14 @@ const char *conf_quote(struct conf_errors *errors, struct slice name) {
     size_t n = 0, i = 0;
     while (i < name.n && n + 4 <= QUOTE_BYTES_MAX) {
         unsigned char c = (unsigned char)name.p[i];
-        size_t length = c < 0x80 ? 1 : utf8_length((const unsigned char *)name.p + i, name.n - i);
-        bool shown = length > 0 && c >= 0x20 && c != 0x7F;
-        if (length == 0) length = 1;
+        size_t length = utf8_length((const unsigned char *)name.p + i, name.n - i);
+        bool shown = length > 0 && c >= 0x20 && c != 0x7F && !is_c1((const unsigned char *)name.p + i, length);
+        if (!shown) length = 1;
         if (shown)
             memcpy(out + n, name.p + i, length);
         else
             out[n] = '?';
-        n += shown ? length : 1;
+        n += length;
         i += length;
     }
     if (i < name.n) n += (size_t)snprintf(out + n, 4, "…");
