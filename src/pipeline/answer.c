@@ -80,6 +80,8 @@ static void head_relay(struct exchange *x, const struct http_head *h, struct buf
     write_status_line(out, h->status);
     for (unsigned i = 0; i < h->field_count; i++) field_relay(out, h, &h->fields[i]);
     respond_fields(x, out);
+    bool busy = h->status == 429 || h->status == 503;
+    if (busy && h->first[FIELD_RETRY_AFTER] == 0) write_field(out, SLICE("retry-after"), SLICE("1"));
     if (x->debug) {
         uint64_t ns = x->ledger.spent_ns[PHASE_ADMIT] + x->attempt.ledger.spent_ns[PHASE_QUEUE] +
                       x->ledger.spent_ns[PHASE_LOOP] + x->attempt.ledger.spent_ns[PHASE_LOOP];

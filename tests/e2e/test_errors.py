@@ -215,6 +215,13 @@ def test_an_echo_of_the_providers_key_is_blanked_however_it_is_cut(gateway, raw,
     assert b"Incorrect API key provided" in answer.body and b"Again" in answer.body
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_provider_that_names_no_time_gets_one(gateway, raw, status):
+    raw.handler = lambda c, r: c.send(response(b"{}", status))
+    answer = gateway.post(CHAT, chat(), AUTH)
+    assert (answer.status, answer.get("retry-after")) == (status, "1")
+
+
 def test_a_redirect_is_not_followed(gateway, raw):
     raw.handler = lambda c, r: c.send(response(b"", 302, fields=[("Location", "http://169.254.169.254/latest")]))
     before = len(raw.requests)
