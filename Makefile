@@ -140,7 +140,7 @@ format:  ## clang-format over the tree
 build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LLHTTP_OBJECTS) FORCE
 	@mkdir -p $(@D)
 	@clang -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(filter-out -MMD -MP,$(CPPFLAGS)) \
-	  -o $@ $< $$(sed -n 's|.*fuzz-sources: *\(.*\)\*/|\1|p' $<) -pthread $(LLHTTP_OBJECTS) $(LIBS)
+	  -o $@ $< $$(tools/fuzz-sources.sh $<) -pthread $(LLHTTP_OBJECTS) $(LIBS)
 fuzz-smoke: $(FUZZERS)  ## every fuzz target for 20 s on its corpus
 	@tools/run-fuzzers.sh $(FUZZERS)
 
