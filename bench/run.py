@@ -36,7 +36,7 @@ SUITES = {
     "burst-unasked": ("stream", ["--connections", "32", "--sse", "--expect-events", str(TOKENS + 3), "--body-text",
                                  STREAM_UNASKED, "--header", f"x-mock-tokens: {TOKENS}"], None),
     "paced": ("event", ["--connections", "300", "--sse", "--body-text", STREAM, "--header", "x-mock-gap-ms: 20",
-                        "--header", "x-mock-tokens: 2000", "--ramp", "1"], (0.95, 1.0)),
+                        "--header", "x-mock-tokens: 2000", "--ramp", "1.0317"], (0.95, 1.0)),
     "tls": ("request", ["--connections", "32", "--body-text", BODY, "--pad", "1000"], (1.0, 1.1)),
     "body-16k": ("request", ["--connections", "32", "--body-file", "body-16k"], None),
     "body-1m": ("request", ["--connections", "8", "--body-file", "body-1m"], None),

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WHEEL_SLOT_NS (UINT64_C(4) * 1000000)
-#define WHEEL_SLOTS 4096 /* 16 s a turn of the wheel; later deadlines are looked at once a turn */
+#define WHEEL_SLOT_NS (UINT64_C(4) * 1000000) /* a loop's usual slot */
+#define WHEEL_SLOTS 4096                      /* 16 s a turn of the wheel; later deadlines are looked at once a turn */
 #define TIMER_NEVER UINT64_MAX
 
 struct timer {                  /* embedded by its owner; zero-initialise */
@@ -18,6 +18,7 @@ struct timer {                  /* embedded by its owner; zero-initialise */
 };
 
 struct wheel {
+    uint64_t slot_ns;
     struct timer *slots[WHEEL_SLOTS];
     uint64_t occupied[WHEEL_SLOTS / 64];
     struct timer *due;   /* taken from their slots, to be fired; what one turn's ceiling leaves stays here */
@@ -27,7 +28,7 @@ struct wheel {
     void (*rearm)(struct wheel *w, uint64_t due_ns); /* set by the loop: the earliest slot changed; may be NULL */
 };
 
-void wheel_init(struct wheel *w, uint64_t now_ns);
+void wheel_init(struct wheel *w, uint64_t now_ns, uint64_t slot_ns);
 /* Fires at or up to one slot after due_ns, never before. TIMER_NEVER: as timer_cancel, but cheap. */
 void timer_set(struct wheel *w, struct timer *t, uint64_t due_ns);
 void timer_cancel(struct wheel *w, struct timer *t);

@@ -77,7 +77,7 @@ struct mock *mock_start(const struct mock_options *o, char *error, size_t error_
     }
     m->fd = listen_open(o->host, o->port, error, error_bytes);
     if (m->fd < 0) goto failed;
-    m->server.loop = loop_new();
+    m->server.loop = loop_new_precise(); /* tokens that come at their own times, not in bunches of 4 ms */
     inbox_init(&m->inbox, m->server.loop, 1, m);
     m->listener = listener_new(m->server.loop, m->fd, accept_one, m);
     if (!start_thread(m)) {

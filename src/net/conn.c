@@ -102,11 +102,17 @@ static enum send_result queue_rest(struct conn *c, const struct iovec *pieces, i
     return queued_result(c);
 }
 
-static enum send_result plain_send(struct conn *c, const struct iovec *pieces, int count, size_t total) {
-    if (c->connecting || buf_length(&c->out) > 0) return queue_rest(c, pieces, count, 0);
+/* One piece goes without a message header, which the kernel would have to read and check. */
+static ssize_t pieces_send(int fd, const struct iovec *pieces, int count) {
+    if (count == 1) return send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
     struct msghdr message = {.msg_iov = (struct iovec *)pieces,
                              .msg_iovlen = (size_t)(count < PIECES_PER_SEND ? count : PIECES_PER_SEND)};
-    ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+static enum send_result plain_send(struct conn *c, const struct iovec *pieces, int count, size_t total) {
+    if (c->connecting || buf_length(&c->out) > 0) return queue_rest(c, pieces, count, 0);
+    ssize_t n = pieces_send(c->fd, pieces, count);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         conn_break(c, errno);
         return SEND_FAILED;

@@ -25,10 +25,11 @@ static void wheel_turn(evutil_socket_t fd, short what, void *context) {
     loop_callback_end(l);
 }
 
-static struct event_base *base_new(void) {
+static struct event_base *base_new(bool precise) {
     struct event_config *config = event_config_new();
     assert(config != NULL);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    if (precise) event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
     event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
@@ -36,16 +37,24 @@ static struct event_base *base_new(void) {
     return base;
 }
 
-struct loop *loop_new(void) {
+static struct loop *loop_make(uint64_t slot_ns) {
     struct loop *l = mem_zalloc(sizeof *l);
-    l->base = base_new();
+    l->base = base_new(slot_ns < WHEEL_SLOT_NS);
     l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
     l->tasks_tail = &l->tasks;
-    wheel_init(&l->wheel, loop_stamp(l));
+    wheel_init(&l->wheel, loop_stamp(l), slot_ns);
     l->wake_ns = l->now_ns;
     l->wheel.rearm = wheel_rearm;
     event_assign(&l->wheel_event, l->base, -1, 0, wheel_turn, l);
     return l;
+}
+
+struct loop *loop_new(void) {
+    return loop_make(WHEEL_SLOT_NS);
+}
+
+struct loop *loop_new_precise(void) {
+    return loop_make(WHEEL_SLOT_NS / 16);
 }
 
 void loop_free(struct loop *l) {

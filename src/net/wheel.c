@@ -8,12 +8,12 @@
 
 enum { FIRES_PER_TURN = 256 };
 
-static uint64_t slot_of(uint64_t due_ns) {
-    return due_ns / WHEEL_SLOT_NS + (due_ns % WHEEL_SLOT_NS != 0);
+static uint64_t slot_of(const struct wheel *w, uint64_t due_ns) {
+    return due_ns / w->slot_ns + (due_ns % w->slot_ns != 0);
 }
 
-void wheel_init(struct wheel *w, uint64_t now_ns) {
-    *w = (struct wheel){.next_slot = now_ns / WHEEL_SLOT_NS, .armed_slot = UINT64_MAX};
+void wheel_init(struct wheel *w, uint64_t now_ns, uint64_t slot_ns) {
+    *w = (struct wheel){.slot_ns = slot_ns, .next_slot = now_ns / slot_ns, .armed_slot = UINT64_MAX};
 }
 
 static void list_push(struct timer **head, struct timer *t) {
@@ -24,7 +24,7 @@ static void list_push(struct timer **head, struct timer *t) {
 }
 
 static void file(struct wheel *w, struct timer *t) {
-    uint64_t slot = slot_of(t->due_ns);
+    uint64_t slot = slot_of(w, t->due_ns);
     if (slot < w->next_slot) slot = w->next_slot;
     if (slot - w->next_slot >= WHEEL_SLOTS) slot = w->next_slot + WHEEL_SLOTS - 1;
     size_t at = slot % WHEEL_SLOTS;
@@ -34,7 +34,7 @@ static void file(struct wheel *w, struct timer *t) {
     w->count++;
     if (slot < w->armed_slot) {
         w->armed_slot = slot;
-        if (w->rearm != NULL) w->rearm(w, slot * WHEEL_SLOT_NS);
+        if (w->rearm != NULL) w->rearm(w, slot * w->slot_ns);
     }
 }
 
@@ -53,7 +53,7 @@ void timer_set(struct wheel *w, struct timer *t, uint64_t due_ns) {
     t->due_ns = due_ns;
     if (due_ns == TIMER_NEVER) return;
     if (t->link != NULL) {
-        if (slot_of(due_ns) >= t->filed_slot) return;
+        if (slot_of(w, due_ns) >= t->filed_slot) return;
         unfile(w, t);
     }
     file(w, t);
@@ -82,7 +82,7 @@ static uint64_t distance_to_occupied(const struct wheel *w, uint64_t slot) {
 uint64_t wheel_next_ns(const struct wheel *w) {
     if (w->due != NULL) return 0;
     uint64_t distance = distance_to_occupied(w, w->next_slot);
-    return distance == WHEEL_SLOTS ? TIMER_NEVER : (w->next_slot + distance) * WHEEL_SLOT_NS;
+    return distance == WHEEL_SLOTS ? TIMER_NEVER : (w->next_slot + distance) * w->slot_ns;
 }
 
 /* Timers whose time has come move to the tail of `due`; the others are filed anew, those set to never leave. filed_slot
@@ -98,7 +98,7 @@ static void slot_empty(struct wheel *w, size_t at, uint64_t now_slot, struct tim
         t->link = NULL;
         w->count--;
         if (t->due_ns == TIMER_NEVER) continue;
-        if (slot_of(t->due_ns) > now_slot) {
+        if (slot_of(w, t->due_ns) > now_slot) {
             file(w, t);
             continue;
         }
@@ -122,7 +122,7 @@ static void due_collect(struct wheel *w, uint64_t now_slot) {
 }
 
 bool wheel_advance(struct wheel *w, uint64_t now_ns) {
-    uint64_t now_slot = now_ns / WHEEL_SLOT_NS;
+    uint64_t now_slot = now_ns / w->slot_ns;
     w->armed_slot = 0; /* nothing filed from here on is earlier: one rearm at the end is enough */
     for (unsigned fired = 0; fired < FIRES_PER_TURN;) {
         if (w->due == NULL && w->next_slot <= now_slot) due_collect(w, now_slot);
@@ -130,7 +130,7 @@ bool wheel_advance(struct wheel *w, uint64_t now_ns) {
         if (t == NULL) break;
         unfile(w, t);
         if (t->due_ns == TIMER_NEVER) continue;
-        if (slot_of(t->due_ns) > now_slot) {
+        if (slot_of(w, t->due_ns) > now_slot) {
             file(w, t);
             continue;
         }
@@ -139,7 +139,7 @@ bool wheel_advance(struct wheel *w, uint64_t now_ns) {
         fired++;
     }
     uint64_t next = wheel_next_ns(w);
-    w->armed_slot = next == TIMER_NEVER ? UINT64_MAX : next / WHEEL_SLOT_NS;
+    w->armed_slot = next == TIMER_NEVER ? UINT64_MAX : next / w->slot_ns;
     if (next != TIMER_NEVER && w->rearm != NULL) w->rearm(w, next);
     return w->due != NULL;
 }

@@ -76,7 +76,7 @@ static void reset(uint64_t start) {
     now = start;
     fires = early = late_max_slots = 0;
     armed_ns = TIMER_NEVER;
-    wheel_init(&wheel, now);
+    wheel_init(&wheel, now, WHEEL_SLOT_NS);
     wheel.rearm = rearm;
 }
 
