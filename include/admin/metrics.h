@@ -2,6 +2,7 @@
  * all a new family takes. */
 #pragma once
 #include "base/buf.h"
+#include "limit/limit.h"
 #include "telemetry/traffic.h"
 
 struct metrics_connections { /* of one provider, over all workers */
@@ -13,6 +14,7 @@ struct metrics_sources { /* what the numbers are read from; all of it may be wri
     const struct traffic *const *traffics; /* one per worker */
     const struct histogram *const *loop_lags;
     unsigned worker_count;
+    struct limiter *limiter; /* NULL: nothing is limited */
     uint64_t (*in_flight)(void *context);
     uint64_t (*open_clients)(void *context);
     uint64_t (*log_dropped)(void *context);

@@ -73,10 +73,16 @@ struct exchange {
     const struct tenant_key *key;
     struct slice model_requested; /* in the arena */
     bool usage_injected;
-    uint32_t workload; /* name id */
+    uint32_t max_tokens, choices; /* as asked for; 0: not said */
+    uint32_t workload;            /* name id */
     const struct target *target;
     struct target own_target; /* `target` when it is made for this exchange: pass-through, provider/model */
     struct slice path_out;    /* the request target sent to the provider; in the arena */
+
+    /* limits */
+    struct reservation hold;      /* until it settles */
+    struct limit_refusal refusal; /* of LIMIT_EXCEEDED and NEVER_FITS */
+    uint64_t input_tokens_estimate;
 
     /* the answer */
     unsigned attempts;

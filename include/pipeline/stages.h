@@ -28,8 +28,9 @@ struct stage {
 
 #define STAGES(X)                                                                                                      \
     X(RECEIVE, receive, RECEIVE, false) /* the request is read; key and size are judged at its head */                 \
-    X(ADMIT, admit, ADMIT, false)       /* what the body says: valid, allowed, within limits */                        \
+    X(ADMIT, admit, ADMIT, false)       /* what the body says: valid, allowed */                                       \
     X(ROUTE, route, ADMIT, false)       /* model -> targets; the edits the body needs */                               \
+    X(LIMITS, limits, ADMIT, false)     /* the tenant's limits: all that the request meets, or none */                 \
     X(QUEUE, queue, QUEUE, true)        /* an idle connection, or the right to open one */                             \
     X(CONNECT, connect, DNS, true)      /* resolve, connect, TLS; nothing on a reused one */                           \
     X(SEND, send, SEND, true)           /* head and body to the provider */                                            \

@@ -4,6 +4,8 @@
 #include "base/blocks.h"
 #include "base/ring.h"
 #include "net/inbox.h"
+#include "limit/limit.h"
+#include "llm/estimate.h"
 #include "net/resolver.h"
 #include "pipeline/snapshot.h"
 #include "telemetry/traffic.h"
@@ -17,6 +19,8 @@ struct worker {
     struct inbox inbox;
     const struct snapshot *conf;
     struct resolver *resolver; /* shared; thread-safe */
+    struct limiter *limiter;   /* shared; thread-safe; NULL: nothing is limited */
+    struct estimates estimates;
     struct block_pool blocks;
     struct pool pools[PROVIDERS_MAX]; /* by provider slot */
     struct client *clients;           /* all open client connections */

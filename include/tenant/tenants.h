@@ -11,6 +11,7 @@ struct tenant {
     bool disabled;
     const struct conf_texts *models;  /* patterns of what it may ask for; none: everything */
     const struct config_tenant *conf; /* NULL for the tenant `default` of a configuration without tenants */
+    const struct config_limits *limits;
 };
 
 struct tenant_key {

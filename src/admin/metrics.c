@@ -294,6 +294,22 @@ static void connections_write(struct page *p, const struct metrics_sources *s) {
     }
 }
 
+static void refusals_write(struct page *p, struct limiter *l) {
+    const void *cursor = NULL;
+    struct slice tenant;
+    uint64_t counts[LIMIT_COUNT];
+    family(p, "weir_limit_refusals_total", "counter", "Requests that a limit of their tenant refused.");
+    while (l != NULL && limiter_refusals(l, &cursor, &tenant, counts)) {
+        for (enum limit_kind k = 0; k < LIMIT_COUNT; k++) {
+            if (counts[k] == 0) continue;
+            buf_append_text(p->out, "weir_limit_refusals_total");
+            label(p->out, "tenant", tenant, true);
+            label(p->out, "limit", limit_name(k), false);
+            value_u64(p->out, counts[k]);
+        }
+    }
+}
+
 void metrics_write(struct buf *out, const struct metrics_sources *s) {
     struct page p = {.out = out};
     edges_write(&p);
@@ -303,6 +319,7 @@ void metrics_write(struct buf *out, const struct metrics_sources *s) {
     cost_write(&p);
     measures_write(&p);
     connections_write(&p, s);
+    refusals_write(&p, s->limiter);
     loop_lag_write(&p, s);
     gauge(&p, "weir_in_flight", "Exchanges that have begun and not ended.", s->in_flight(s->context));
     gauge(&p, "weir_client_connections", "Open client connections.", s->open_clients(s->context));

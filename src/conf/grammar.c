@@ -40,7 +40,7 @@
      .min = USD / 1000000, .max = 1000000 * USD}
 
 #define LIMITS_ROWS(prefix, owner, member, otherwise)                                                                 \
-    {prefix, KEY_SECTION, KEY_NOT_BUILT},                                                                             \
+    {prefix, KEY_SECTION},                                                                                            \
     LIMIT_ROWS(prefix, owner, member.limit, otherwise),                                                               \
     {prefix ".models", KEY_NAMED, .rule = RULE_MODEL, .unset = otherwise,                                             \
      ITEMS(owner, member.models, config_model_limit)},                                                                \

@@ -26,6 +26,8 @@ static enum failure body_read_facts(struct exchange *x) {
     enum failure f = request_scan_end(facts);
     if (f != FAILURE_NONE) return f;
     x->stream = x->route.stream_in_path || facts->stream;
+    x->max_tokens = facts->max_tokens;
+    x->choices = facts->choices;
     if (!x->route.model_in_path)
         x->model_requested = exchange_copy(x, (struct slice){facts->model, facts->model_length});
     return FAILURE_NONE;
@@ -50,8 +52,11 @@ static enum failure model_judge(struct exchange *x) {
 
 enum step admit_enter(struct exchange *x, struct attempt *a) {
     (void)a;
-    if (x->route.operation == OPERATION_MODELS) {
-        respond_models(x);
+    if (x->route.operation == OPERATION_MODELS || x->route.operation == OPERATION_USAGE) {
+        if (x->route.operation == OPERATION_MODELS)
+            respond_models(x);
+        else
+            respond_usage(x);
         exchange_answered(x);
         return STEP_WAIT;
     }

@@ -24,6 +24,10 @@ static void client_deadline(struct exchange *x) {
 /* ---- the head ---- */
 
 static enum failure endpoint_find(struct exchange *x) {
+    if (slice_equal(x->head.path, SLICE("/weir/usage"))) {
+        x->route = (struct route){.operation = OPERATION_USAGE};
+        return x->head.method == HTTP_GET ? FAILURE_NONE : FAILURE_METHOD_NOT_ALLOWED;
+    }
     enum failure f = route_match(x->head.method, x->head.path, &x->route);
     if (f == FAILURE_NOT_FOUND) f = passthrough_match(x);
     if (x->route.operation == OPERATION_MODELS && x->head.first[FIELD_ANTHROPIC_VERSION] != 0)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "http/write.h"
+#include "limiting.h"
 #include "llm/error_body.h"
 
 static struct slice trace_text(const struct exchange *x, char out[32]) {
@@ -67,6 +68,7 @@ void respond_fields(struct exchange *x, struct buf *out) {
     buf_append_text(out, "server-timing: ");
     respond_timing(x, out);
     buf_append(out, "\r\n", 2);
+    limits_fields(x, out);
 }
 
 static void respond(struct exchange *x, unsigned status, struct slice body, struct slice extra_fields) {
@@ -98,13 +100,20 @@ void respond_json(struct exchange *x, unsigned status, struct slice body) {
     respond(x, status, body, SLICE(""));
 }
 
+static bool is_read_only(enum operation o) {
+    return o == OPERATION_MODELS || o == OPERATION_USAGE;
+}
+
 static void error_fields(const struct exchange *x, struct buf *out, enum failure f, unsigned status) {
     const struct failure_row *row = failure_row(f);
     if (f == FAILURE_METHOD_NOT_ALLOWED) /* RFC 9110 15.5.6 */
-        write_field(out, SLICE("allow"), x->route.operation == OPERATION_MODELS ? SLICE("GET") : SLICE("POST"));
+        write_field(out, SLICE("allow"), is_read_only(x->route.operation) ? SLICE("GET") : SLICE("POST"));
     write_field(out, SLICE("x-weir-error"), slice_of(row->name));
     write_field(out, SLICE("x-weir-error-source"), slice_of(error_source_name(row->source)));
-    if (status == 429 || status == 503) write_field(out, SLICE("retry-after"), SLICE("1"));
+    if (f == FAILURE_LIMIT_EXCEEDED || f == FAILURE_NEVER_FITS)
+        limits_refusal_fields(x, out, f);
+    else if (status == 429 || status == 503)
+        write_field(out, SLICE("retry-after"), SLICE("1"));
     if (status >= 400 && status < 500 && status != 408 && status != 429)
         write_field(out, SLICE("x-should-retry"), SLICE("false"));
 }

@@ -7,6 +7,7 @@ void respond_error(struct exchange *x, enum failure f);  /* nothing was sent yet
 void respond_broken(struct exchange *x, enum failure f); /* the head was sent: the dialect's error event where it has
                                                             one; the connection then ends without the answer's end */
 void respond_json(struct exchange *x, unsigned status, struct slice body); /* a whole answer; nothing was sent yet */
+void respond_usage(struct exchange *x);                                    /* GET /weir/usage */
 void respond_models(struct exchange *x);                                   /* GET /v1/models */
 /* Fields every answer carries: x-weir-trace-id, provider, model, attempts, server-timing. Written to `out`. */
 void respond_fields(struct exchange *x, struct buf *out);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "facts/names.h"
+#include "limiting.h"
 #include "llm/price.h"
 #include "pipeline/exchange.h"
 #include "receive.h"
@@ -99,7 +100,7 @@ static void texts_collect(const struct exchange *x, struct slice texts[RECORD_TE
     texts[RECORD_TEXT_USER_AGENT] = x->has_head ? head_value(&x->head, FIELD_USER_AGENT) : SLICE("");
     texts[RECORD_TEXT_PROVIDER_REQUEST_ID] = x->provider_request_id;
     texts[RECORD_TEXT_TAGS] = x->tags;
-    texts[RECORD_TEXT_LIMIT] = SLICE("");
+    texts[RECORD_TEXT_LIMIT] = limits_refused_by(x);
 }
 
 enum { TEXT_MAX = 1024 }; /* of one text in a record; a longer path or user agent is cut */
@@ -152,6 +153,7 @@ static void record_emit(struct exchange *x, uint64_t total_ns, uint64_t settled_
     r->total_ns = total_ns;
     memcpy(r->phase_ns, x->ledger.spent_ns, sizeof r->phase_ns);
     record_make(x, r, texts);
+    limits_settle(x, r);
     traffic_add(&w->traffic, r);
     r->settle_ns = loop_stamp(w->loop) - settled_from_ns;
     if (!in_ring) return;

@@ -124,6 +124,7 @@ static void admin_open(struct gateway *g) {
                               .metrics = {.traffics = g->traffics,
                                           .loop_lags = g->loop_lags,
                                           .worker_count = g->thread_count,
+                                          .limiter = g->limiter,
                                           .in_flight = gateway_in_flight,
                                           .open_clients = gateway_clients,
                                           .log_dropped = log_dropped,
@@ -141,6 +142,7 @@ static bool start(struct gateway *g) {
     g->loop = loop_new();
     g->tick.fire = tick_fire;
     g->resolver = resolver_new(4, 30 * NS_PER_S);
+    g->limiter = limiter_new();
     if (!accept_open(g) || !signals_open(g) || !threads_start(g)) return false;
     admin_open(g);
     accept_start(g);
@@ -160,6 +162,7 @@ static void stop(struct gateway *g) {
     for (size_t i = 0; i < g->port_count; i++)
         if (g->ports[i].tls != NULL) tls_context_unref(g->ports[i].tls);
     loop_free(g->loop);
+    limiter_free(g->limiter);
     snapshot_free(g->conf);
     mem_free(g);
 }

@@ -34,6 +34,7 @@ struct gateway {
     struct thread *threads[WORKERS_MAX];
     unsigned thread_count;
     struct resolver *resolver;
+    struct limiter *limiter;
     struct recorder *recorder;
     struct admin *admin;
     const struct traffic *traffics[WORKERS_MAX];

@@ -53,6 +53,7 @@ bool threads_start(struct gateway *g) {
     for (unsigned i = 0; i < wanted; i++) {
         struct thread *t = mem_zalloc(sizeof *t);
         worker_init(&t->worker, i, g->conf, g->resolver, recorder_ring(g->recorder, i));
+        t->worker.limiter = g->limiter;
         t->worker.record_ready = recorder_wake;
         t->worker.record_context = g->recorder;
         t->drain.run = drain_run;

@@ -43,8 +43,10 @@ struct tenants *tenants_compile(const struct config *c) {
     t->serial = atomic_fetch_add(&serial, 1) + 1;
     size_t key_count = keys_count(c), next = 0;
     t->open_to_all = c->tenants.count == 0;
-    t->everybody = (struct tenant){
-        .name_id = name_id(SLICE("default")), .name = SLICE("default"), .models = &c->tenant_defaults.models};
+    t->everybody = (struct tenant){.name_id = name_id(SLICE("default")),
+                                   .name = SLICE("default"),
+                                   .models = &c->tenant_defaults.models,
+                                   .limits = &c->tenant_defaults.limits};
     t->tenant_count = c->tenants.count;
     t->tenants = mem_zalloc((t->tenant_count + 1) * sizeof *t->tenants);
     t->keys = mem_zalloc((key_count + 1) * sizeof *t->keys);
@@ -53,7 +55,8 @@ struct tenants *tenants_compile(const struct config *c) {
     for (size_t i = 0; i < c->tenants.count; i++) {
         const struct config_tenant *from = &c->tenants.items[i];
         struct tenant *tenant = &t->tenants[i];
-        *tenant = (struct tenant){name_id(from->name.text), from->name.text, from->disabled, &from->models, from};
+        *tenant = (struct tenant){
+            name_id(from->name.text), from->name.text, from->disabled, &from->models, from, &from->limits};
         for (size_t j = 0; j < from->keys.count; j++) {
             struct tenant_key *key = &t->keys[next++];
             memcpy(key->digest, from->keys.items[j].digest, DIGEST_BYTES);

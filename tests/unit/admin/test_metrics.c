@@ -182,6 +182,7 @@ static uint64_t family_sum(const char *name) {
 enum { WORKERS = 3 };
 static struct traffic *traffics[WORKERS];
 static struct histogram lags[WORKERS];
+static struct limiter *limiter;
 
 static uint64_t in_flight(void *context) {
     (void)context;
@@ -209,6 +210,7 @@ static void page_write(void) {
     metrics_write(&page, &(struct metrics_sources){.traffics = (const struct traffic *const *)traffics,
                                                    .loop_lags = lag_list,
                                                    .worker_count = WORKERS,
+                                                   .limiter = limiter,
                                                    .in_flight = in_flight,
                                                    .open_clients = open_clients,
                                                    .log_dropped = log_dropped,
@@ -253,13 +255,11 @@ static void count(unsigned worker, struct record *r) {
 
 static void a_page_without_traffic_has_every_family(void **state) {
     (void)state;
-    static const char *const expected[] = {"weir_requests_total",        "weir_tokens_total",
-                                           "weir_cost_usd_total",        "weir_ttft_seconds",
-                                           "weir_first_visible_seconds", "weir_tpot_seconds",
-                                           "weir_total_seconds",         "weir_overhead_seconds",
-                                           "weir_phase_seconds",         "weir_upstream_connections",
-                                           "weir_loop_lag_seconds",      "weir_in_flight",
-                                           "weir_records_dropped_total", "weir_build_info"};
+    static const char *const expected[] = {
+        "weir_requests_total",        "weir_tokens_total",         "weir_cost_usd_total",      "weir_ttft_seconds",
+        "weir_first_visible_seconds", "weir_tpot_seconds",         "weir_total_seconds",       "weir_overhead_seconds",
+        "weir_phase_seconds",         "weir_upstream_connections", "weir_loop_lag_seconds",    "weir_in_flight",
+        "weir_records_dropped_total", "weir_build_info",           "weir_limit_refusals_total"};
     page_write();
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         bool found = false;
@@ -373,13 +373,29 @@ static void a_full_table_keeps_every_count(void **state) {
            "101"); /* the last place is for `_other` itself */
 }
 
+static void refusals_are_told_by_tenant_and_limit(void **state) {
+    (void)state;
+    struct config_limits limits = {.limit = {.requests_per_minute = 1}};
+    const struct tenant acme = {.name = SLICE("acme\"}"), .limits = &limits};
+    struct limit_request want = {0};
+    struct limit_refusal why;
+    struct reservation hold;
+    limiter = limiter_new();
+    for (int i = 0; i < 4; i++) limiter_take(limiter, &acme, SLICE(""), 1, 1, &want, &hold, &why);
+    page_write();
+    limiter_free(limiter);
+    limiter = NULL;
+    expect("weir_limit_refusals_total{tenant=\"acme\\\"}\",limit=\"requests_per_minute\"}", "3");
+    assert_int_equal(family_sum("weir_limit_refusals_total"), 3);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_page_without_traffic_has_every_family), TEST(workers_and_workloads_are_merged),
         TEST(buckets_hold_what_is_at_most_their_edge), TEST(loop_lag_is_of_all_workers),
         TEST(no_name_breaks_out_of_its_label),         TEST(every_outcome_is_counted_however_many_there_are),
-        TEST(a_full_table_keeps_every_count),
+        TEST(a_full_table_keeps_every_count),          TEST(refusals_are_told_by_tenant_and_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
