@@ -43,11 +43,10 @@ struct fault { /* what is said, before it is known in which words */
 
 static void message_write(struct buf *out, const struct fault *e) {
     struct buf text = {0};
-    buf_append_text(&text, e->row->text);
-    if (e->detail.n > 0) {
-        buf_append_text(&text, ": ");
-        buf_append_slice(&text, e->detail);
-    }
+    bool detail_says_all = e->row == failure_row(FAILURE_LIMIT_EXCEEDED) && e->detail.n > 0;
+    if (!detail_says_all) buf_append_text(&text, e->row->text);
+    if (!detail_says_all && e->detail.n > 0) buf_append_text(&text, ": ");
+    buf_append_slice(&text, e->detail);
     json_text_string(out, buf_slice(&text));
     buf_clear(&text);
 }

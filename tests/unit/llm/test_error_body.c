@@ -38,7 +38,8 @@ static void every_failure_is_valid_json_in_every_dialect(void **state) {
         for (int dialect = 0; dialect < DIALECT_COUNT; dialect++) {
             const struct failure_row *row = failure_row((enum failure)failure);
             json_t *tree = body((enum dialect)dialect, (enum failure)failure, row->status, hostile);
-            assert_int_equal(strncmp(text_at(tree, "error", "message"), row->text, strlen(row->text)), 0);
+            if (failure != FAILURE_LIMIT_EXCEEDED) /* its detail says it all */
+                assert_int_equal(strncmp(text_at(tree, "error", "message"), row->text, strlen(row->text)), 0);
             if (dialect != DIALECT_GEMINI) assert_string_equal(text_at(tree, "error", "code"), row->name);
             json_decref(tree);
         }
@@ -49,7 +50,7 @@ static void openai_has_type_param_and_code(void **state) {
     json_t *tree = body(DIALECT_OPENAI, FAILURE_LIMIT_EXCEEDED, 429,
                         SLICE("tenant acme: requests_per_minute 600 reached, retry in 14 s"));
     assert_string_equal(text_at(tree, "error", "message"),
-                        "a limit is reached: tenant acme: requests_per_minute 600 reached, retry in 14 s");
+                        "tenant acme: requests_per_minute 600 reached, retry in 14 s");
     assert_string_equal(text_at(tree, "error", "type"), "rate_limit_exceeded");
     assert_string_equal(text_at(tree, "error", "code"), "limit_exceeded");
     assert_true(json_is_null(json_object_get(json_object_get(tree, "error"), "param")));
