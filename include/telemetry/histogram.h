@@ -23,8 +23,6 @@ struct histogram_view { /* a snapshot, or a sum of snapshots */
 void histogram_read(const struct histogram *h,
                     struct histogram_view *into);                      /* adds h to the view; count = sum of buckets */
 uint64_t histogram_quantile(const struct histogram_view *v, double q); /* 0 when empty */
-/* How many values were at most `limit`: exact when the limit is a power of two (a bucket edge). */
-uint64_t histogram_count_below(const struct histogram_view *v, uint64_t limit);
 
 unsigned histogram_bucket_of(uint64_t value);
 uint64_t histogram_bucket_low(unsigned bucket); /* the smallest value of that bucket */

@@ -97,9 +97,3 @@ uint64_t histogram_quantile(const struct histogram_view *v, double q) {
     }
     return v->max;
 }
-
-uint64_t histogram_count_below(const struct histogram_view *v, uint64_t limit) {
-    uint64_t below = 0;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS && histogram_bucket_low(i) < limit; i++) below += v->counts[i];
-    return below;
-}

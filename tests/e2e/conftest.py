@@ -16,10 +16,9 @@ DISABLED_KEY = "sk-weir-CANARYtenantQ6disabled0123456789abc"
 PROVIDER_KEY = "sk-CANARYproviderZ4key9876543210zyxwvutsrq"
 
 
-def pytest_collection_modifyitems(items):
+def pytest_sessionstart():
     if not BINARY.exists():
-        for item in items:
-            item.add_marker(pytest.mark.skip(reason=f"{BINARY} is not built"))
+        pytest.exit(f"{BINARY} is not built: run `make` first", returncode=1)
 
 
 def providers(mock_port, raw_port):

@@ -108,22 +108,6 @@ static void quantiles_are_within_a_percent_and_a_tenth(void **state) {
     mem_free(values);
 }
 
-static void counting_below_a_power_of_two_is_exact(void **state) {
-    (void)state;
-    struct histogram h = {0};
-    struct histogram_view *v = mem_zalloc(sizeof *v);
-    uint64_t below = 0;
-    for (int i = 0; i < 10000; i++) {
-        uint64_t value = random_u64() % 5000000 + 1;
-        below += value < UINT64_C(1) << 20;
-        histogram_add(&h, value);
-    }
-    histogram_read(&h, v);
-    assert_int_equal(histogram_count_below(v, UINT64_C(1) << 20), below);
-    histogram_clear(&h);
-    mem_free(v);
-}
-
 static void the_table_is_bounded_and_loses_no_count(void **state) {
     (void)state;
     struct traffic *t = mem_zalloc(sizeof *t);
@@ -158,7 +142,6 @@ int main(void) {
         cmocka_unit_test(what_waited_for_the_worker_is_loop),
         cmocka_unit_test(every_value_is_in_its_bucket),
         cmocka_unit_test(quantiles_are_within_a_percent_and_a_tenth),
-        cmocka_unit_test(counting_below_a_power_of_two_is_exact),
         cmocka_unit_test(the_table_is_bounded_and_loses_no_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
