@@ -3,8 +3,17 @@
 
 #define LAYERS(X)                                                                                                      \
     X(UI, ui)                                                                                                          \
-    X(APP, app) X(AGENT, agent) X(RETRIEVAL, retrieval) X(EMBEDDING, embedding) X(MEMORY, memory) X(TOOL, tool)        \
-        X(GUARDRAIL, guardrail) X(GATEWAY, gateway) X(NETWORK, network) X(PROVIDER, provider) X(OTHER, other)
+    X(APP, app)                                                                                                        \
+    X(AGENT, agent)                                                                                                    \
+    X(RETRIEVAL, retrieval)                                                                                            \
+    X(EMBEDDING, embedding)                                                                                            \
+    X(MEMORY, memory)                                                                                                  \
+    X(TOOL, tool)                                                                                                      \
+    X(GUARDRAIL, guardrail)                                                                                            \
+    X(GATEWAY, gateway)                                                                                                \
+    X(NETWORK, network)                                                                                                \
+    X(PROVIDER, provider)                                                                                              \
+    X(OTHER, other)
 
 #define LAYER_ENUM(id, name) LAYER_##id,
 enum layer { LAYERS(LAYER_ENUM) LAYER_COUNT };

@@ -9,9 +9,18 @@
 /* Texts of a record, in the order they stand in `text`; an empty one is null in JSON. */
 #define RECORD_TEXTS(X)                                                                                                \
     X(METHOD, method)                                                                                                  \
-    X(PATH, path) X(OPERATION, operation) X(MODEL_REQUESTED, model_requested) X(MODEL, model) X(SESSION, session)      \
-        X(RELEASE, release) X(FINISH_REASON, finish_reason) X(CLIENT, client) X(USER_AGENT, user_agent)                \
-            X(PROVIDER_REQUEST_ID, provider_request_id) X(TAGS, tags) X(LIMIT, limit)
+    X(PATH, path)                                                                                                      \
+    X(OPERATION, operation)                                                                                            \
+    X(MODEL_REQUESTED, model_requested)                                                                                \
+    X(MODEL, model)                                                                                                    \
+    X(SESSION, session)                                                                                                \
+    X(RELEASE, release)                                                                                                \
+    X(FINISH_REASON, finish_reason)                                                                                    \
+    X(CLIENT, client)                                                                                                  \
+    X(USER_AGENT, user_agent)                                                                                          \
+    X(PROVIDER_REQUEST_ID, provider_request_id)                                                                        \
+    X(TAGS, tags)                                                                                                      \
+    X(LIMIT, limit)
 
 #define RECORD_TEXT_ENUM(id, name) RECORD_TEXT_##id,
 enum record_text { RECORD_TEXTS(RECORD_TEXT_ENUM) RECORD_TEXT_COUNT };

@@ -14,7 +14,10 @@
 /*        id                   name */
 #define LIMITS(X)                                                                                                      \
     X(REQUESTS, requests_per_minute)                                                                                   \
-    X(TOKENS, tokens_per_minute) X(CONCURRENT, concurrent_requests) X(DAY, usd_per_day) X(MONTH, usd_per_month)
+    X(TOKENS, tokens_per_minute)                                                                                       \
+    X(CONCURRENT, concurrent_requests)                                                                                 \
+    X(DAY, usd_per_day)                                                                                                \
+    X(MONTH, usd_per_month)
 
 #define LIMIT_ENUM(id, name) LIMIT_##id,
 enum limit_kind { LIMITS(LIMIT_ENUM) LIMIT_COUNT };

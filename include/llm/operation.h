@@ -7,9 +7,17 @@
 #define OPERATIONS(X)                                                                                                  \
     X(CHAT, chat)                                                                                                      \
     X(TEXT_COMPLETION, text_completion)                                                                                \
-    X(RESPONSES, responses) X(EMBEDDINGS, embeddings) X(MODERATIONS, moderations) X(IMAGE, image_generation)           \
-        X(SPEECH, speech) X(MESSAGES, chat) X(COUNT_TOKENS, count_tokens) X(GENERATE_CONTENT, generate_content)        \
-            X(MODELS, models) X(PASSTHROUGH, passthrough) X(USAGE, usage)
+    X(RESPONSES, responses)                                                                                            \
+    X(EMBEDDINGS, embeddings)                                                                                          \
+    X(MODERATIONS, moderations)                                                                                        \
+    X(IMAGE, image_generation)                                                                                         \
+    X(SPEECH, speech)                                                                                                  \
+    X(MESSAGES, chat)                                                                                                  \
+    X(COUNT_TOKENS, count_tokens)                                                                                      \
+    X(GENERATE_CONTENT, generate_content)                                                                              \
+    X(MODELS, models)                                                                                                  \
+    X(PASSTHROUGH, passthrough)                                                                                        \
+    X(USAGE, usage)
 
 #define OPERATION_ENUM(id, name) OPERATION_##id,
 enum operation { OPERATION_NONE, OPERATIONS(OPERATION_ENUM) OPERATION_COUNT };

@@ -37,12 +37,10 @@ struct loop {
 
 struct conn;
 
-struct loop *loop_new(void);
-struct loop *loop_new_precise(void);
-    /* timers to 250 µs: for what paces things, at the price of more wake-ups */ /* never NULL: aborts when the system
-                                                                                    has no epoll to give */
-void loop_free(struct loop *l); /* closes what connections are left, calls nobody; queued tasks are dropped */
-void loop_run(struct loop *l);  /* until loop_stop(), which only this thread calls, or nothing is left to wait for */
+struct loop *loop_new(void);         /* never NULL: aborts when the system has no epoll to give */
+struct loop *loop_new_precise(void); /* timers to 250 µs: for what paces things, at the price of more wake-ups */
+void loop_free(struct loop *l);      /* closes what connections are left, calls nobody; queued tasks are dropped */
+void loop_run(struct loop *l); /* until loop_stop(), which only this thread calls, or nothing is left to wait for */
 void loop_stop(struct loop *l);
 uint64_t loop_stamp(struct loop *l); /* reads the clock; sets and returns now_ns */
 /* Every event callback begins with this (before anything is timed): the first of a turn takes the turn's wake_ns.

@@ -8,13 +8,22 @@
 #define TRAFFIC_GROUPS_MAX 2048
 
 /* What is measured of an exchange, each a histogram in nanoseconds. The phases follow behind the named ones. */
-#define MEASURES(X) X(TTFT, ttft) X(FIRST_VISIBLE, first_visible) X(TPOT, tpot) X(TOTAL, total) X(OVERHEAD, overhead)
+#define MEASURES(X)                                                                                                    \
+    X(TTFT, ttft)                                                                                                      \
+    X(FIRST_VISIBLE, first_visible)                                                                                    \
+    X(TPOT, tpot)                                                                                                      \
+    X(TOTAL, total)                                                                                                    \
+    X(OVERHEAD, overhead)
 #define MEASURE_ENUM(id, name) MEASURE_##id,
 enum measure { MEASURES(MEASURE_ENUM) MEASURE_PHASE, MEASURE_COUNT = MEASURE_PHASE + PHASE_COUNT };
 #undef MEASURE_ENUM
 
 #define TOKEN_TYPES(X)                                                                                                 \
-    X(INPUT, input) X(OUTPUT, output) X(CACHE_READ, cache_read) X(CACHE_WRITE, cache_write) X(REASONING, reasoning)
+    X(INPUT, input)                                                                                                    \
+    X(OUTPUT, output)                                                                                                  \
+    X(CACHE_READ, cache_read)                                                                                          \
+    X(CACHE_WRITE, cache_write)                                                                                        \
+    X(REASONING, reasoning)
 #define TOKEN_TYPE_ENUM(id, name) TOKEN_##id,
 enum token_type { TOKEN_TYPES(TOKEN_TYPE_ENUM) TOKEN_TYPE_COUNT };
 #undef TOKEN_TYPE_ENUM
