@@ -99,6 +99,9 @@ void conn_abort(struct conn *c); /* as close, but the peer sees a reset: an answ
 void conn_close_lingering(struct conn *c);
 /* Why it failed, for logs, also within on_close; "" when nothing failed. */
 void conn_error_text(const struct conn *c, char *out, size_t out_bytes);
+/* What is received may be acknowledged late, together with what follows, until the kernel had to wait for that in vain
+ * (tcp(7), TCP_QUICKACK). For a peer that sends a stream of small segments. */
+void conn_acks_put_off(struct conn *c);
 bool conn_tls_reused(const struct conn *c); /* a resumed TLS session */
 uint64_t conn_rtt_ns(struct conn *c); /* smoothed round-trip time from TCP_INFO, at most 250 ms old; 0 when unknown */
 /* The peer's address without port, an IPv4 one never in IPv6 clothes; returns its length, 0 when unknown. */

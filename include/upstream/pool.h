@@ -3,6 +3,7 @@
  * to its end. An attempt that finds neither an idle connection nor a permit waits in line here. */
 #pragma once
 #include "net/conn.h"
+#include "upstream/ack_habit.h"
 #include "upstream/provider.h"
 
 struct pool;
@@ -14,6 +15,7 @@ struct upstream { /* one connection to a provider; conn->owner is always its ups
     struct upstream *next, **link; /* in the pool's idle list */
     uint64_t retire_ns;            /* not used again after this */
     unsigned uses;                 /* exchanges it has carried */
+    struct ack_habit acks;
 };
 
 struct pool_wait { /* embedded by an attempt: its place in the line */
@@ -27,6 +29,7 @@ struct pool { /* one per worker and provider */
     struct provider *provider;
     struct loop *loop;
     struct upstream *idle;
+    struct ack_peer acks;
     _Atomic unsigned idle_count, open_count; /* this thread writes, all read */
     unsigned waiting_count;
     struct pool_wait *first_waiting, **last_waiting;
@@ -42,6 +45,10 @@ struct upstream *pool_checkout(struct pool *p); /* an idle connection that is st
  * be made. `ops` get conn->owner = the upstream. */
 struct upstream *pool_open(struct pool *p, const struct sockaddr *address, socklen_t length, const struct conn_ops *ops,
                            void *user);
+/* Part of an answer was read: each time, before anything is done about it. */
+static inline void upstream_heard(struct upstream *u) {
+    if (ack_habit_heard(&u->acks, &u->pool->acks, u->pool->loop->wake_ns)) conn_acks_put_off(u->conn);
+}
 void pool_checkin(struct upstream *u); /* after a whole, clean exchange; it may be closed instead */
 void pool_discard(struct upstream *u); /* closes it at once; also right after on_close, when the conn is gone */
 void pool_wait_join(struct pool *p, struct pool_wait *w);

@@ -43,6 +43,11 @@ uint64_t conn_rtt_ns(struct conn *c) {
     return c->rtt_ns = info.tcpi_rtt * NS_PER_US;
 }
 
+void conn_acks_put_off(struct conn *c) {
+    int at_once = 0;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, sizeof at_once); /* refused: it stays as it was */
+}
+
 size_t conn_peer_text(const struct conn *c, char out[INET6_ADDRSTRLEN]) {
     union {
         struct sockaddr any;

@@ -203,6 +203,7 @@ static size_t answer_on_bytes(struct conn *c, const char *p, size_t n) {
     struct upstream *u = c->owner;
     struct exchange *x = u->user;
     exchange_callback_begin(x);
+    upstream_heard(u);
     answer_bytes(x, p, n);
     exchange_callback_end(x);
     return n;
