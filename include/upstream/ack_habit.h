@@ -1,7 +1,7 @@
-/* upstream/ack_habit.h: when a provider's tokens may be acknowledged late. After each small segment that is read at once
- * the kernel answers with an acknowledgement of its own, which costs as much as sending a token: a quarter of what a
- * paced token costs in all. A receiver may wait for a second segment instead (RFC 9293 3.8.6.3), and the kernel does so
- * from when it is asked to until it had to wait out its timer, at least ACK_TIMER_NS.
+/* upstream/ack_habit.h: when a provider's tokens may be acknowledged late. After each small segment that is read at
+ * once the kernel answers with an acknowledgement of its own, which costs as much as sending a token: a quarter of what
+ * a paced token costs in all. A receiver may wait for a second segment instead (RFC 9293 3.8.6.3), and the kernel does
+ * so from when it is asked to until it had to wait out its timer, at least ACK_TIMER_NS.
  *
  * The hard part is a sender that waits for the acknowledgement before it sends its next small segment (Nagle,
  * RFC 9293 3.7.4): it would be held up by that timer, each time. So what is asked for is a trial: it is asked for only

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct recorder {
     struct ring *rings[RECORDER_RINGS_MAX];
     pthread_t thread;
     int log_fd, wake_fd;
+    bool log_is_socket;
     _Atomic bool asleep, stopping, reopen;
     _Atomic uint64_t log_dropped;
     struct buf out; /* whole lines, but for the first when `torn` */
@@ -54,7 +56,9 @@ static bool log_open(struct recorder *r, char *error, size_t error_bytes) {
         return false;
     }
     if (r->log_fd > STDERR_FILENO) close(r->log_fd);
+    struct stat s;
     r->log_fd = fd;
+    r->log_is_socket = fstat(fd, &s) == 0 && S_ISSOCK(s.st_mode);
     return true;
 }
 
@@ -85,10 +89,15 @@ static bool log_takes_more(struct recorder *r) {
     return !r->stalled;
 }
 
+/* A socket cannot be opened anew, and others may share it: each write asks for itself not to wait. */
+static ssize_t part_write(const struct recorder *r, struct slice s) {
+    return r->log_is_socket ? send(r->log_fd, s.p, s.n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(r->log_fd, s.p, s.n);
+}
+
 static void batch_write(struct recorder *r) {
     struct slice left = buf_slice(&r->out);
     while (left.n > 0) {
-        ssize_t n = write(r->log_fd, left.p, left.n);
+        ssize_t n = part_write(r, left);
         if (n > 0) {
             left.p += n;
             left.n -= (size_t)n;

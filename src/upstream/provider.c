@@ -2,6 +2,8 @@
  * written once, so that a request to it only copies them. */
 #include "upstream/provider.h"
 
+#include <assert.h>
+
 #include "base/buf.h"
 #include "base/mem.h"
 #include "crypto/random.h"
@@ -40,9 +42,18 @@ static void field_add(struct buf *out, struct slice name, struct slice value) {
     buf_append(out, "\r\n", 2);
 }
 
+static size_t fields_bytes_max(const struct config_provider *c, struct slice authority) {
+    size_t names_and_ends = 256, bytes = names_and_ends + authority.n + c->api_key.text.n;
+    for (size_t i = 0; i < c->headers.count; i++)
+        bytes += c->headers.items[i].name.text.n + c->headers.items[i].value.text.n + 4;
+    return bytes;
+}
+
 static void fields_write(struct provider *p, struct slice authority) {
     const struct config_provider *c = p->conf;
     struct buf out = {0};
+    buf_reserve(&out, fields_bytes_max(c, authority)); /* once: growing would leave the key behind in freed memory */
+    const char *memory = out.data;
     field_add(&out, SLICE("host"), authority);
     if (c->auth == AUTH_BEARER) {
         buf_append_text(&out, "authorization: Bearer ");
@@ -54,6 +65,7 @@ static void fields_write(struct provider *p, struct slice authority) {
     for (size_t i = 0; i < c->headers.count; i++)
         field_add(&out, c->headers.items[i].name.text, c->headers.items[i].value.text);
     field_add(&out, SLICE("accept-encoding"), SLICE("identity"));
+    assert(out.data == memory);
     p->fields = (struct slice){mem_strndup(out.data, buf_length(&out)), buf_length(&out)};
     secret_wipe(out.data, out.capacity);
     buf_clear(&out);

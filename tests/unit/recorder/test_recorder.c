@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -355,16 +356,14 @@ static void without_an_access_log_records_are_just_taken(void **state) {
     recorder_stop(r);
 }
 
-static void standard_output_takes_lines_too(void **state) {
-    (void)state;
-    int old_stdout, ends[2];
+/* `ends`: what is read, what becomes standard output; nobody reads while it is written. */
+static void standard_output_is(int ends[2]) {
     struct buf got = {0};
     fflush(stdout);
-    old_stdout = dup(STDOUT_FILENO);
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    int old_stdout = dup(STDOUT_FILENO);
     assert_true(dup2(ends[1], STDOUT_FILENO) >= 0);
     struct recorder *r = start(NULL, true, 1);
-    for (unsigned i = 0; i < 300; i++) put(r, 0, 1, i); /* six times what the pipe holds */
+    for (unsigned i = 0; i < 900; i++) put(r, 0, 1, i); /* several times what it holds */
     bool dropped = wait_until(dropped_some, r);         /* … and it is not stuck in a write */
     int flags = fcntl(STDOUT_FILENO, F_GETFL);          /* others write there, who do not expect EAGAIN */
     recorder_stop(r);
@@ -377,6 +376,20 @@ static void standard_output_takes_lines_too(void **state) {
     assert_false(flags & O_NONBLOCK);
     assert_true(buf_length(&got) > 4096);
     buf_clear(&got);
+}
+
+static void standard_output_takes_lines_too(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    standard_output_is(ends);
+}
+
+static void standard_output_may_be_a_socket(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    standard_output_is(ends);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -395,6 +408,7 @@ int main(void) {
         TEST(a_rotated_log_goes_on_in_a_new_file),
         TEST(without_an_access_log_records_are_just_taken),
         TEST(standard_output_takes_lines_too),
+        TEST(standard_output_may_be_a_socket),
     };
     if (mkdtemp(directory) == NULL) return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

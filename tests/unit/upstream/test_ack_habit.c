@@ -1,6 +1,6 @@
-/* When acknowledgements are put off: never before tokens come closely, and never for long on a peer that waits for them.
- * The peer here is a model: one that sends every `gap` and, when it waits for acknowledgements as Nagle's algorithm does,
- * is held up by the kernel's timer for as long as the kernel puts them off. */
+/* When acknowledgements are put off: never before tokens come closely, and never for long on a peer that waits for
+ * them. The peer here is a model: one that sends every `gap` and, when it waits for acknowledgements as Nagle's
+ * algorithm does, is held up by the kernel's timer for as long as the kernel puts them off. */
 #include "unit.h"
 
 #include "upstream/ack_habit.h"
