@@ -137,6 +137,8 @@ providers:
 tenants:
   bench:
     keys: [{{name: bench, sha256: "{digest}"}}]
+    limits: {{requests_per_minute: 1000M, tokens_per_minute: 1000000M, concurrent_requests: 1M, usd_per_day: 1000000,
+              usd_per_month: 1000000, models: {{gpt-4o-mini: {{requests_per_minute: 1000M}}}}}}
 log: {{access: {folder}/weir-access.log, level: info}}
 """)
     return Process("weir", [program, "serve", "-c", config], folder, PROXY_CPU, port, tls_port)
