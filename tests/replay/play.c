@@ -135,17 +135,24 @@ static const struct verb *verb_find(const struct play *p, struct slice *text) {
     return best;
 }
 
+/* The same peer sends more at the same instant. */
+static bool goes_on(const struct play *p) {
+    const struct step *before = p->step - 1;
+    return p->step > p->scenario->steps && before->actor == p->step->actor && before->number == p->step->number &&
+           before->at_ns == p->step->at_ns;
+}
+
 static void step_play(struct play *p) {
     struct slice text = slice_of(p->step->text);
     const struct verb *v = p->step->actor == ACTOR_RECORD ? NULL : verb_find(p, &text);
-    if (world_ns() != p->step->at_ns || v == NULL || !v->sends) pending_send(p);
+    if (v == NULL || !v->sends || !goes_on(p)) pending_send(p);
     if (world_ns() != p->step->at_ns) world_advance(&p->world, p->step->at_ns);
     if (v == NULL) {
         record_check(p, text);
         return;
     }
     v->run(p, text);
-    if (!v->sends && v->run != NULL) world_settle(&p->world);
+    if (!v->sends) world_settle(&p->world);
 }
 
 void play_scenario(const struct scenario *s, enum cut cut, uint64_t seed) {

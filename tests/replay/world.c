@@ -31,10 +31,6 @@ static int listen_anywhere(unsigned short *port) {
     return fd;
 }
 
-void peer_send(struct peer *p, const char *bytes, size_t n) {
-    if (p->fd >= 0) buf_append(&p->unsent, bytes, n);
-}
-
 /* A gateway that does not want to hear any more is no fault of the test's. */
 static bool peer_flush(struct peer *p) {
     if (p->fd < 0 || buf_length(&p->unsent) == 0) return false;
@@ -43,6 +39,11 @@ static bool peer_flush(struct peer *p) {
     if (n < 0 && errno == EAGAIN) return false;
     buf_consume(&p->unsent, n < 0 ? unsent.n : (size_t)n);
     return true;
+}
+
+void peer_send(struct peer *p, const char *bytes, size_t n) {
+    if (p->fd >= 0) buf_append(&p->unsent, bytes, n);
+    peer_flush(p);
 }
 
 static bool peer_read(struct peer *p) {
