@@ -30,7 +30,8 @@ struct world {
     char *port;      /* of `back` */
     struct peer clients[PEERS_MAX], providers[PEERS_MAX];
     unsigned client_count, provider_count;
-    bool connects_held, refusing, draining;
+    bool connects_held, draining;
+    size_t blocks_before_bytes; /* in the whole process: a test that failed before has left some */
 };
 
 /* Settings are lines of YAML: of the whole configuration, and of each provider. */
