@@ -117,6 +117,7 @@ $(BUILD)/replay/%.o: tests/replay/%.c
 	@mkdir -p $(@D)
 	$(call say,test    $<)
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(LTO),$(CFLAGS)) -fno-lto -c $< -o $@
+$(BUILD)/replay/test_random: LDFLAGS += -Wl,--wrap=exchange_new,--wrap=exchange_free
 $(BUILD)/replay/test_%: $(BUILD)/replay/test_%.o $(REPLAY_OBJECTS) $(foreach f,$(call layers_of,pipeline) pipeline,$(call library_of,$(f))) $(LLHTTP_OBJECTS)
 	$(Q)$(CC) $(LDFLAGS) $(OPT) -fno-lto -o $@ $(filter-out %.a,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) -lcmocka
 

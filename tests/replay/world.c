@@ -211,6 +211,7 @@ void world_settle(struct world *w) {
         if (!is_moving(w)) return;
         usleep(1000);
     }
+    fail_msg("something is to be sent, everybody reads, and nothing moves");
 }
 
 void world_advance(struct world *w, uint64_t until_ns) {
