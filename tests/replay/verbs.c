@@ -164,6 +164,14 @@ static void client_got_continue(struct play *p, struct slice rest) {
     buf_consume(got, sizeof text - 1);
 }
 
+/* Anywhere in what has come, as it came. */
+static void client_got_text(struct play *p, struct slice rest) {
+    struct buf text = unescape(rest);
+    struct slice got = buf_slice(&play_client(p)->got), wanted = buf_slice(&text);
+    if (got.n == 0 || memmem(got.p, got.n, wanted.p, wanted.n) == NULL) play_fail(p, "it got: %.*s", (int)got.n, got.p);
+    buf_clear(&text);
+}
+
 static void client_got_nothing(struct play *p, struct slice rest) {
     (void)rest;
     peer_got_nothing(p, play_client(p));
@@ -209,6 +217,7 @@ const struct verb client_verbs[] = {{"connects", client_connects, false},
                                     {"got error", client_got_error, false},
                                     {"got broken", client_got_broken, false},
                                     {"got continue", client_got_continue, false},
+                                    {"got text", client_got_text, false},
                                     {"got nothing", client_got_nothing, false},
                                     {"got field", client_got_field, false},
                                     {"got no field", client_got_no_field, false},
