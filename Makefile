@@ -162,8 +162,8 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LLHTTP_OBJECTS) FORCE
 fuzz-smoke: $(FUZZERS)  ## every fuzz target for 20 s on its corpus
 	@tools/run-fuzzers.sh $(FUZZERS)
 
-coverage:  ## line coverage of the unit and end-to-end tests (build/coverage/report.html)
-	@$(MAKE) --no-print-directory SAN=coverage check e2e
+coverage:  ## line coverage of all tests (build/coverage/report.html)
+	@$(MAKE) --no-print-directory SAN=coverage check replay e2e
 	@gcovr -r . -f 'src/' -f 'include/' --html build/coverage/report.html --print-summary build/coverage
 
 install: all  ## install the binary and an example configuration under PREFIX
