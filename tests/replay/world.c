@@ -1,6 +1,5 @@
 /* A worker in time of its own. The hard part is to know when nothing is ready any more: a turn of the loop without a
- * callback, and nothing to accept, to read or to send at the test's own ends. Over loopback the kernel hands bytes over
- * within the call that sends them; where it does not (a full socket that empties) there is some patience. */
+ * callback, nothing to accept, to read or to send at the test's own ends, and nothing on its way between them. */
 #include "world.h"
 
 #include <arpa/inet.h>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "kernel.h"
 
 enum { NARROW_BYTES = 4096, PATIENCE_MS = 5000 };
 
@@ -79,7 +79,7 @@ static bool providers_accept(struct world *w) {
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
     if (w->provider_count == PEERS_MAX) fail_msg("more than %d connections to the provider", PEERS_MAX);
-    w->providers[w->provider_count++] = (struct peer){.fd = fd};
+    w->providers[w->provider_count++] = (struct peer){.fd = fd, .port = kernel_port(fd, false)};
     return true;
 }
 
@@ -152,7 +152,7 @@ struct peer *world_client(struct world *w, bool narrow) {
     if (narrow) setsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
     struct peer *p = &w->clients[w->client_count++];
-    *p = (struct peer){.fd = fd};
+    *p = (struct peer){.fd = fd, .port = kernel_port(fd, true)};
     errand_send(w, run_accept, accepted, 0);
     return p;
 }
@@ -208,8 +208,8 @@ static bool is_moving(const struct world *w) {
 void world_settle(struct world *w) {
     for (unsigned waited = 0; waited < PATIENCE_MS; waited++) {
         while (turn(w)) continue;
-        if (!is_moving(w)) return;
-        usleep(1000);
+        if (!is_moving(w) && !kernel_is_moving(w)) return;
+        usleep(waited < 20 ? 20 : 1000);
     }
     fail_msg("something is to be sent, everybody reads, and nothing moves");
 }

@@ -16,8 +16,9 @@ enum { PEERS_MAX = 64 };
 struct peer { /* the test's end of a socket */
     int fd;   /* -1: closed by the test */
     struct buf got, unsent;
-    bool paused;       /* nothing is read from the socket */
-    bool ended, reset; /* the gateway has ended its side, or reset it */
+    bool paused;         /* nothing is read from the socket */
+    unsigned short port; /* the ephemeral one of the two, by which its connection in the loop is known */
+    bool ended, reset;   /* the gateway has ended its side, or reset it */
 };
 
 struct world {
