@@ -1,4 +1,4 @@
-/* Random exchanges: clients and a provider that do anything at any instant, thousands of times, the same in every run.
+/* Random exchanges: clients and a provider that do anything at any instant, thousands of times, from fixed seeds.
  * Whatever happens: each exchange that begins leaves one record and is freed, its phases sum to its total, no answer
  * that looks complete is not byte for byte what the provider sent for that very request, nothing hangs for ever, and
  * nothing is held in the end (world_close). REPLAY_SEED=n REPLAY_WORLDS=1 plays one world again. */
