@@ -58,7 +58,7 @@ LIBRARIES := $(foreach f,$(FOLDERS),$(call library_of,$(f)))
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,build/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all help deps deps-test demo check e2e test bench lint format fuzz-smoke coverage install clean layers FORCE
+.PHONY: all help deps deps-test demo check replay e2e test bench lint format fuzz-smoke coverage install clean layers FORCE
 
 all: $(BUILD)/weir  ## build the gateway (build/release/weir; SAN=asan|tsan builds beside it)
 
@@ -107,6 +107,20 @@ $(BUILD)/unit/$(1)/%: tests/unit/$(1)/%.c $(call library_of,$(1)) $(foreach f,$(
 endef
 $(foreach f,$(FOLDERS),$(eval $(call test_rule,$(f))))
 
+# A replay test links the whole pipeline; tests/replay/fakes.c, in front of the libraries, takes the place of the clock
+# and the resolver.
+REPLAYS := $(patsubst tests/replay/%.c,$(BUILD)/replay/%,$(wildcard tests/replay/test_*.c))
+REPLAY_OBJECTS := $(patsubst tests/replay/%.c,$(BUILD)/replay/%.o,$(filter-out tests/replay/test_%,$(wildcard tests/replay/*.c)))
+.SECONDARY: $(REPLAY_OBJECTS) $(REPLAYS:=.o)
+SCENARIOS := $(wildcard tests/replay/scenarios/*.replay)
+$(BUILD)/replay/%.o: tests/replay/%.c
+	@mkdir -p $(@D)
+	$(call say,test    $<)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(LTO),$(CFLAGS)) -fno-lto -c $< -o $@
+$(BUILD)/replay/test_random: LDFLAGS += -Wl,--wrap=exchange_new,--wrap=exchange_free
+$(BUILD)/replay/test_%: $(BUILD)/replay/test_%.o $(REPLAY_OBJECTS) $(foreach f,$(call layers_of,pipeline) pipeline,$(call library_of,$(f))) $(LLHTTP_OBJECTS)
+	$(Q)$(CC) $(LDFLAGS) $(OPT) -fno-lto -o $@ $(filter-out %.a,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) -lcmocka
+
 unit-%: FORCE  ## unit-FOLDER: build and run one folder's unit tests
 	@$(MAKE) --no-print-directory $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/$*/test_*.c))
 	@tools/run-unit-tests.sh $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/$*/test_*.c))
@@ -115,11 +129,15 @@ FORCE:
 check: $(TESTS) all  ## unit tests (cmocka)
 	@tools/run-unit-tests.sh $(TESTS)
 
+replay: $(REPLAYS)  ## scenarios of clients and providers against the pipeline, on a fake clock (SCENARIO=part of a name)
+	@tools/run-replay.sh $(BUILD)/replay $(SCENARIOS)
+
 e2e: all  ## end-to-end tests: the real binary, official SDKs, real sockets (pytest)
 	@WEIR_BINARY=$(BUILD)/weir tools/run-e2e.sh $(E2E_ARGS)
 
 test: deps-test  ## install what tests need, build, run all tests
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory replay
 	@$(MAKE) --no-print-directory e2e
 
 bench: deps-test  ## CPU per request and per event against nginx and HAProxy; prints a table, writes build/bench.json
@@ -144,8 +162,8 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LLHTTP_OBJECTS) FORCE
 fuzz-smoke: $(FUZZERS)  ## every fuzz target for 20 s on its corpus
 	@tools/run-fuzzers.sh $(FUZZERS)
 
-coverage:  ## line coverage of the unit and end-to-end tests (build/coverage/report.html)
-	@$(MAKE) --no-print-directory SAN=coverage check e2e
+coverage:  ## line coverage of all tests (build/coverage/report.html)
+	@$(MAKE) --no-print-directory SAN=coverage check replay e2e
 	@gcovr -r . -f 'src/' -f 'include/' --html build/coverage/report.html --print-summary build/coverage
 
 install: all  ## install the binary and an example configuration under PREFIX
@@ -156,3 +174,4 @@ clean:  ## remove build/
 	rm -rf build
 
 -include $(foreach f,$(FOLDERS),$(patsubst %.o,%.d,$(call objects_of,$(f)))) $(TESTS:=.d)
+-include $(REPLAY_OBJECTS:.o=.d) $(REPLAYS:=.d)

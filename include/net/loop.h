@@ -42,6 +42,9 @@ struct loop *loop_new_precise(void); /* timers to 250 µs: for what paces things
 void loop_free(struct loop *l);      /* closes what connections are left, calls nobody; queued tasks are dropped */
 void loop_run(struct loop *l); /* until loop_stop(), which only this thread calls, or nothing is left to wait for */
 void loop_stop(struct loop *l);
+/* One turn that does not wait, for who drives a loop in time of its own: timers fire that are due by clock_now_ns().
+ * False when there was nothing to do. */
+bool loop_turn(struct loop *l);
 uint64_t loop_stamp(struct loop *l); /* reads the clock; sets and returns now_ns */
 /* Every event callback begins with this (before anything is timed): the first of a turn takes the turn's wake_ns.
  * Returns the callback's begin stamp, which is the end of the callback before it: one clock reading a callback. */

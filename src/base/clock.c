@@ -1,20 +1,10 @@
-/* Monotonic time, and wall time anchored to it. The anchor is renewed at most once a second, by whichever thread asks:
- * the offset is one atomic word, so readers never see half of a change. */
+/* Wall time, anchored to monotonic time, and as text. The anchor is renewed at most once a second, by whichever thread
+ * asks: the offset is one atomic word, so readers never see half of a change. */
 #include "base/clock.h"
 
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
-
-static uint64_t read_clock(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
-uint64_t clock_now_ns(void) {
-    return read_clock(CLOCK_MONOTONIC);
-}
 
 int64_t clock_wall_ns(uint64_t mono_ns) {
     static _Atomic int64_t offset_ns;
@@ -22,7 +12,7 @@ int64_t clock_wall_ns(uint64_t mono_ns) {
     uint64_t anchored = atomic_load_explicit(&anchored_ns, memory_order_relaxed);
     if (anchored == 0 || mono_ns > anchored + NS_PER_S) {
         uint64_t now = clock_now_ns();
-        atomic_store_explicit(&offset_ns, (int64_t)(read_clock(CLOCK_REALTIME) - now), memory_order_relaxed);
+        atomic_store_explicit(&offset_ns, clock_real_ns() - (int64_t)now, memory_order_relaxed);
         atomic_store_explicit(&anchored_ns, now, memory_order_relaxed);
     }
     return (int64_t)mono_ns + atomic_load_explicit(&offset_ns, memory_order_relaxed);

@@ -113,20 +113,34 @@ static void tasks_run(struct loop *l) {
     }
 }
 
+/* One pass over what is ready, then what was deferred. Returns what libevent says: 1 when it has no event left. */
+static int turn(struct loop *l, int flags) {
+    l->in_turn = false;
+    l->handshakes = 0;
+    int left = event_base_loop(l->base, EVLOOP_ONCE | flags);
+    assert(left >= 0);
+    tasks_run(l);
+    loop_conns_reap(l);
+    l->turns++;
+    return left;
+}
+
 void loop_run(struct loop *l) {
     while (!l->stopping) {
-        l->in_turn = false;
-        l->handshakes = 0;
         bool idle = l->tasks == NULL;
-        int left = event_base_loop(l->base, EVLOOP_ONCE | (idle ? 0 : EVLOOP_NONBLOCK));
-        assert(left >= 0);
-        tasks_run(l);
-        loop_conns_reap(l);
-        l->turns++;
+        int left = turn(l, idle ? 0 : EVLOOP_NONBLOCK);
         if (left == 1 && idle && l->tasks == NULL) break;
     }
     l->in_turn = false;
     l->stopping = false;
+}
+
+bool loop_turn(struct loop *l) {
+    if (wheel_next_ns(&l->wheel) <= clock_now_ns()) event_active(&l->wheel_event, EV_TIMEOUT, 0);
+    turn(l, EVLOOP_NONBLOCK);
+    bool busy = l->in_turn;
+    l->in_turn = false;
+    return busy;
 }
 
 void loop_stop(struct loop *l) {

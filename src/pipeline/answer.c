@@ -243,10 +243,16 @@ static enum failure end_failure(const struct exchange *x, bool clean) {
     return FAILURE_TRUNCATED;
 }
 
+/* The stream's own terminator has passed: nobody misses what is missing of the framing behind it. */
+static bool is_over(const struct exchange *x) {
+    return x->stream && x->observer != NULL && x->answer_framing != FRAMING_LENGTH &&
+           observer_seen(x->observer)->terminated;
+}
+
 /* The provider's side has ended; `clean`: by an orderly end. */
 static void answer_ended(struct exchange *x, bool clean) {
     struct attempt *a = &x->attempt;
-    if (a->head_done && clean && body_reader_end(&a->reader) == BODY_DONE) {
+    if (a->head_done && ((clean && body_reader_end(&a->reader) == BODY_DONE) || is_over(x))) {
         struct outgoing out;
         outgoing_begin(&out, x->worker);
         a->keep = false;

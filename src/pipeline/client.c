@@ -11,7 +11,7 @@
 #include "pipeline/exchange.h"
 #include "receive.h"
 
-enum { REQUESTS_PER_TURN = 4 };
+enum { REQUESTS_PER_TURN = 4, EMPTY_LINES_BYTES = 4 };
 
 static void client_free(struct loop_task *task) {
     struct client *c = (struct client *)((char *)task - offsetof(struct client, again));
@@ -70,14 +70,20 @@ static void client_begin(struct client *c) {
     conn_deadline_set(c->conn, x->body_due_ns);
 }
 
-/* Some clients end a body with an empty line of their own (RFC 9112 2.2): alone, it begins no request. */
-static bool is_empty_line(const char *p, size_t n) {
-    return n == 2 && p[0] == '\r' && p[1] == '\n';
+/* Some clients end a body with an empty line of their own (RFC 9112 2.2). It belongs to no exchange, in whatever pieces
+ * it comes: the next one begins with the byte behind it. Two of them are taken, as by the head's reader. */
+static bool is_leading(struct client *c, const char *p, size_t n) {
+    size_t before = buf_length(&c->head_part);
+    if (before + n > EMPTY_LINES_BYTES) return false;
+    for (size_t i = 0; i < n; i++)
+        if (p[i] != "\r\n"[(before + i) % 2]) return false;
+    buf_append(&c->head_part, p, n);
+    return true;
 }
 
 /* Takes bytes for the request that is being read; returns how many. Stops at the end of the request. */
 static size_t client_take(struct client *c, const char *p, size_t n) {
-    if (c->exchange == NULL && is_empty_line(p, n)) return n;
+    if (c->exchange == NULL && is_leading(c, p, n)) return n;
     if (c->exchange == NULL) client_begin(c);
     struct exchange *x = c->exchange;
     exchange_callback_begin(x);

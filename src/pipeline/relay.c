@@ -138,17 +138,16 @@ void relay_end(struct exchange *x, struct outgoing *out) {
         x->failure = FAILURE_STREAM_ERROR; /* its bytes passed as they came; it is no success */
         x->source = SOURCE_PROVIDER;
     }
-    if (stream_is_cut(x)) {
-        if (x->answer_framing == FRAMING_LENGTH)
-            last_withhold(x, out);
-        else
-            outgoing_flush(x, out, SLICE(""));
-        x->attempt.failure = FAILURE_TRUNCATED;
-    } else {
+    bool cut = stream_is_cut(x), withheld = cut && x->answer_framing == FRAMING_LENGTH;
+    if (withheld)
+        last_withhold(x, out);
+    else if (cut)
+        outgoing_flush(x, out, SLICE(""));
+    else
         end_send(x, out);
-    }
+    if (cut) x->attempt.failure = FAILURE_TRUNCATED;
     buf_clear(&x->held);
-    written_note(x);
+    if (!withheld) written_note(x);
 }
 
 /* ---- from the provider ---- */

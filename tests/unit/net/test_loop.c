@@ -51,6 +51,30 @@ static void a_loop_with_nothing_to_wait_for_ends(void **state) {
     loop_run(loop);
 }
 
+static unsigned fired;
+static void fire_count(struct timer *t) {
+    (void)t;
+    fired++;
+}
+
+static void a_turn_by_hand_fires_what_is_due_and_says_when_nothing_is(void **state) {
+    (void)state;
+    struct timer due = {.fire = fire_count}, later = {.fire = fire_count};
+    struct job j = {.task.run = job_run};
+    fired = 0;
+    assert_false(loop_turn(loop));
+    timer_set(&loop->wheel, &due, loop->now_ns > WHEEL_SLOT_NS ? loop->now_ns - WHEEL_SLOT_NS : 0);
+    timer_set(&loop->wheel, &later, clock_now_ns() + 3600 * NS_PER_S);
+    usleep(2 * WHEEL_SLOT_NS / NS_PER_US);
+    assert_true(loop_turn(loop));
+    assert_int_equal(fired, 1);
+    loop_defer(loop, &j.task);
+    assert_true(loop_turn(loop));
+    assert_int_equal(j.runs, 1);
+    assert_false(loop_turn(loop));
+    timer_cancel(&loop->wheel, &later);
+}
+
 struct stamped {
     uint64_t wake_ns, begin_ns, end_ns, turn;
 };
@@ -274,6 +298,7 @@ int main(void) {
         NET_TEST(a_task_runs_once_however_often_it_is_deferred),
         NET_TEST(a_task_deferred_by_a_task_waits_for_the_next_turn_which_does_not_sleep),
         NET_TEST(a_loop_with_nothing_to_wait_for_ends),
+        NET_TEST(a_turn_by_hand_fires_what_is_due_and_says_when_nothing_is),
         NET_TEST(callbacks_of_a_turn_share_the_wake_stamp_and_meet_end_to_begin),
         NET_TEST(messages_of_many_threads_all_arrive_in_each_senders_order),
         NET_TEST(a_full_or_closed_inbox_leaves_the_message_to_its_sender),
