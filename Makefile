@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 SAN ?=
-BUILD := build/$(or $(SAN),release)
+PROFILE ?=
+BUILD := build/$(or $(SAN),$(if $(PROFILE),profiled,release))
 PREFIX ?= /usr/local
 CC := gcc
 Q := $(if $(V),,@)
@@ -35,6 +36,17 @@ OPT := -O0 -g --coverage
 HARDEN := -fPIE
 endif
 
+# Warnings are the plain build's business: counting code changes what the compiler can tell. What the counts do not speak
+# of is compiled as without them, not for size.
+ifeq ($(PROFILE),count)
+OPT += -fprofile-generate -fprofile-update=atomic
+else ifeq ($(PROFILE),use)
+OPT += -fprofile-use -fprofile-partial-training -fprofile-correction -Wno-missing-profile
+endif
+ifneq ($(PROFILE),)
+WARN := -w
+endif
+
 # llhttp: the system's library where there is one, else the C sources that Debian's node-llhttp installs.
 ifeq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),yes)
 LLHTTP_CFLAGS := $(shell pkg-config --cflags libllhttp)
@@ -47,7 +59,7 @@ endif
 CPPFLAGS := -Iinclude -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -MMD -MP $(LLHTTP_CFLAGS)
 CFLAGS := -std=gnu17 $(OPT) $(LTO) $(WARN) $(HARDEN) -pthread
 LDFLAGS := $(LDHARDEN) -pthread $(filter -fsanitize=% --coverage,$(OPT))
-LIBS := -levent_core -lssl -lcrypto -ljansson -lyaml $(LLHTTP_LIBS) -lm
+LIBS := -levent_core -lssl -lcrypto -ljansson -lyaml -lhiredis -lz $(LLHTTP_LIBS) -lm
 
 FOLDERS := $(shell sed -n 's/^\([a-z]*\):.*/\1/p' tools/layers)
 layers_of = $(shell sed -n 's/^$(1)://p' tools/layers)
@@ -58,7 +70,7 @@ LIBRARIES := $(foreach f,$(FOLDERS),$(call library_of,$(f)))
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,build/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all help deps deps-test demo check replay e2e test bench lint format fuzz-smoke coverage install clean layers FORCE
+.PHONY: all help deps deps-test demo check replay e2e test bench bench-limits bench-telemetry lint format fuzz-smoke coverage install clean layers FORCE
 
 all: $(BUILD)/weir  ## build the gateway (build/release/weir; SAN=asan|tsan builds beside it)
 
@@ -80,6 +92,7 @@ $(BUILD)/%.o: src/%.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 $(BUILD)/llm/price_table.o: conf/prices.json
+$(BUILD)/redis/script.o: $(wildcard lua/*.lua)
 
 $(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
@@ -97,6 +110,20 @@ $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
 $(BUILD)/weir: $(LIBRARIES) $(LLHTTP_OBJECTS)
 	$(call say,link    $@)
 	$(Q)$(CC) $(LDFLAGS) $(OPT) $(LTO) -o $@ -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LLHTTP_OBJECTS) $(LIBS)
+
+# The compiler is told which way branches mostly go by a binary that counted them under a bench's traffic: that takes
+# a tenth off a request. Two whole builds, so it is for what is installed and what is measured.
+ifeq ($(PROFILE),)
+.PHONY: profiled
+profiled: build/profiled/weir  ## build the gateway for speed, by what it does under load (build/profiled/weir)
+build/profiled/weir: $(wildcard src/*/*.[ch] include/*/*.h lua/*.lua bench/*.py) conf/prices.json Makefile | $(BUILD)/loadgen
+	@rm -rf build/profiled
+	@$(MAKE) --no-print-directory PROFILE=count build/profiled/weir
+	$(call say,train   build/profiled/weir)
+	@bench/train.py --weir build/profiled/weir --loadgen $(BUILD)/loadgen
+	@rm -rf build/profiled/weir build/profiled/lib; find build/profiled -name '*.o' -delete
+	@$(MAKE) --no-print-directory PROFILE=use build/profiled/weir
+endif
 
 # A unit test links its own folder and the folders below it, nothing else: the layering is proved by the linker too.
 define test_rule
@@ -141,12 +168,33 @@ test: deps-test  ## install what tests need, build, run all tests
 	@$(MAKE) --no-print-directory e2e
 
 bench: deps-test  ## CPU per request and per event against nginx and HAProxy; prints a table, writes build/bench.json
-	@$(MAKE) --no-print-directory all $(BUILD)/loadgen
-	@bench/run.py --weir $(BUILD)/weir --loadgen $(BUILD)/loadgen --json build/bench.json $(BENCH_ARGS)
+	@$(MAKE) --no-print-directory profiled $(BUILD)/loadgen
+	@bench/run.py --weir build/profiled/weir --loadgen $(BUILD)/loadgen --json build/bench.json $(BENCH_ARGS)
+# The same gateway twice, without link-time optimisation so that functions can be replaced: as it is, and without its
+# measuring (bench/bare.c comes first, and the first definition holds).
+bench-telemetry: deps-test  ## what weir's own measuring costs: CPU with and without it, both at once, and instructions
+	@$(MAKE) --no-print-directory $(BUILD)/weir-full $(BUILD)/weir-bare $(BUILD)/loadgen
+	@bench/telemetry.py --weir $(BUILD)/weir-full --bare $(BUILD)/weir-bare --loadgen $(BUILD)/loadgen \
+	  --json build/bench-telemetry.json $(BENCH_ARGS)
+$(BUILD)/bare.o: bench/bare.c
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(LTO),$(CFLAGS)) -fno-lto -c $< -o $@
+$(BUILD)/weir-full $(BUILD)/weir-bare: $(BUILD)/weir-%: $(BUILD)/bare.o $(LIBRARIES) $(LLHTTP_OBJECTS)
+	$(Q)$(CC) $(LDFLAGS) $(OPT) -fno-lto -o $@ $(if $(filter bare,$*),-z muldefs $<) \
+	  -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LLHTTP_OBJECTS) $(LIBS)
+bench-limits: $(BUILD)/bench-limiter $(BUILD)/bench-limiter_shared  ## what a decision about limits costs, alone and in Redis
+	@bench/limits.sh $(BUILD)
+$(BUILD)/bench-%: bench/%.c $(LIBRARIES)
+	$(call say,cc      $<)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 -O2 -g $(WARN) $(LDFLAGS) -fPIE -pthread -MF $@.d -o $@ $< -Wl,--start-group $(foreach f,limit tenant redis net crypto conf facts telemetry base,$(call library_of,$(f))) -Wl,--end-group $(LIBS)
 $(BUILD)/loadgen: bench/loadgen.c $(wildcard bench/*.h)
 	@mkdir -p $(@D)
 	$(call say,cc      $<)
 	$(Q)$(CC) -std=gnu17 -O2 -g -D_GNU_SOURCE $(WARN) -o $@ $< -lssl -lcrypto -lm
+
+.PHONY: bench-routing
+bench-routing: deps-test  ## what being ready for retries and hedging costs a request that needs none
+	@$(MAKE) --no-print-directory all $(BUILD)/loadgen
+	@bench/routing.py --weir $(BUILD)/weir --loadgen $(BUILD)/loadgen --json build/bench-routing.json $(BENCH_ARGS)
 
 lint: layers  ## clang-tidy, cppcheck, layer check
 	@tools/lint.sh
@@ -166,8 +214,8 @@ coverage:  ## line coverage of all tests (build/coverage/report.html)
 	@$(MAKE) --no-print-directory SAN=coverage check replay e2e
 	@gcovr -r . -f 'src/' -f 'include/' --html build/coverage/report.html --print-summary build/coverage
 
-install: all  ## install the binary and an example configuration under PREFIX
-	install -D -m 0755 $(BUILD)/weir $(DESTDIR)$(PREFIX)/bin/weir
+install: profiled  ## build for speed, install the binary and an example configuration under PREFIX
+	install -D -m 0755 build/profiled/weir $(DESTDIR)$(PREFIX)/bin/weir
 	install -D -m 0644 conf/weir.yaml $(DESTDIR)$(PREFIX)/share/weir/weir.yaml
 
 clean:  ## remove build/

@@ -1,7 +1,5 @@
 /* What one decision of the limiter costs: taken and settled, refused, and shown, with every limit configured for the
- * tenant and for the model. Build and run (after `make`):
- *   gcc -std=gnu17 -O2 -D_GNU_SOURCE -Iinclude -o build/bench-limiter bench/limiter.c build/release/lib/limit.a \
- *       build/release/lib/base.a -pthread && build/bench-limiter
+ * tenant and for the model. `make bench-limits` builds and runs it.
  * Prints the best of several rounds, because the machine's noise only ever adds. */
 #include <stdio.h>
 

@@ -3,7 +3,8 @@
 
 Every number is CPU time of the proxy's threads (the scheduler's account, in nanoseconds) over a window in which the load
 generator counted what was answered: on a shared machine this repeats far better than requests per second. Proxies take
-turns, round after round; what is reported is the median of each round's ratio to stock nginx, with the lowest and highest.
+turns, round after round; what is reported is the median of each round's ratio to stock nginx, with its quartiles. Many
+short rounds rather than a few long ones: a neighbour that comes and goes then meets both sides of a ratio.
 The proxy is pinned to processor 1, generator and mock to processor 0.
 
 Exit: 0, 1 when a run failed (errors, a server that does not start), with --gate also when a target is missed.
@@ -70,7 +71,8 @@ class Bench:
             "nginx-32k": lambda: proxies.nginx("nginx-32k", folder, up, certificate, key,
                                                "proxy_buffer_size 32k; proxy_buffers 8 32k; client_body_buffer_size 2m;"),
             "haproxy": lambda: proxies.haproxy(folder, up),
-            "weir": lambda: proxies.weir(os.path.abspath(options.weir), folder, up, certificate, key),
+            "weir": lambda: proxies.weir(os.path.abspath(options.weir), folder, up, certificate, key,
+                                         getattr(options, "log_file", False)),
         }
 
     def path(self, proxy, suite):
@@ -84,12 +86,12 @@ class Bench:
         return [os.path.abspath(self.options.loadgen), "--cpu", str(proxies.LOAD_CPU), "--header",
                 "Authorization: Bearer " + proxies.KEY, *arguments, url]
 
-    def measure(self, proxy, suite):
+    def measure(self, proxy, suite, more=()):
         """One run. CPU in microseconds per unit: of the worker threads, of the whole process."""
         unit, arguments, _ = SUITES[suite]
         watched = [a for pid in proxy.pids() for a in ("--watch", str(pid))]
         warmup = 1.5 if suite == "paced" else 0.3
-        command = self.command(proxy, suite, [*arguments, *watched, "--warmup", str(warmup), "--duration",
+        command = self.command(proxy, suite, [*arguments, *more, *watched, "--warmup", str(warmup), "--duration",
                                               str(self.options.seconds)])
         stolen = steal_ticks()
         done = subprocess.run(command, capture_output=True, text=True, timeout=self.options.seconds + 60)
@@ -156,6 +158,13 @@ def steal_ticks():
         return int(f.readline().split()[8])
 
 
+def quartiles(values):
+    if len(values) < 4:
+        return [min(values), max(values)]
+    cuts = statistics.quantiles(values, n=4)
+    return [cuts[0], cuts[2]]
+
+
 def summarise(rounds):
     """Per proxy: medians, and each round's ratio to stock nginx."""
     table = {}
@@ -166,7 +175,7 @@ def summarise(rounds):
             for part in ("worker", "process"):
                 ratios = [r[name][part + "_us"] / r["nginx"]["process_us"] for r in rounds if r["nginx"]["process_us"]]
                 row[part + "_ratio"] = statistics.median(ratios) if ratios else None
-                row[part + "_ratio_range"] = [min(ratios), max(ratios)] if ratios else None
+                row[part + "_ratio_range"] = quartiles(ratios) if ratios else None
         table[name] = row
     return table
 
@@ -252,13 +261,14 @@ def main():
     parser.add_argument("--json", help="also write everything measured to this file")
     parser.add_argument("--suite", default=",".join(names), help="comma list of: " + " ".join(names))
     parser.add_argument("--proxies", default="nginx,nginx-32k,haproxy,weir", help="comma list; ratios need nginx")
-    parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds (5; quick: 3)")
-    parser.add_argument("--seconds", type=float, default=0, help="measured seconds of each run (2; quick: 1)")
+    parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds (10; quick: 4)")
+    parser.add_argument("--seconds", type=float, default=0, help="measured seconds of each run (0.8; quick: 0.5)")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--log-file", action="store_true", help="weir's access log goes to a file, not into a pipe")
     parser.add_argument("--gate", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args()
-    options.rounds = options.rounds or (3 if options.quick else 5)
-    options.seconds = options.seconds or (1.0 if options.quick else 2.0)
+    options.rounds = options.rounds or (4 if options.quick else 10)
+    options.seconds = options.seconds or (0.5 if options.quick else 0.8)
     options.suite, options.proxies = options.suite.split(","), options.proxies.split(",")
     unknown = [s for s in options.suite if s not in names]
     unknown += [p for p in options.proxies if p not in ("nginx", "nginx-32k", "haproxy", "weir")]

@@ -12,7 +12,7 @@ openssl/        src/crypto/ src/net/
 llhttp.h        src/http/
 yaml.h          src/conf/
 jansson.h       src/json/ include/json/ src/llm/price src/llm/error_body src/conf/prices
-zlib.h          src/admin/ src/mock/ src/http/
+zlib.h          src/admin/ src/mock/ src/http/ src/otlp/
 hiredis/        src/redis/
 sqlite3.h       src/store/
 protobuf-c/     src/otlp/

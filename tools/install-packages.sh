@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building or testing needs. Usage: install-packages.sh build|test
 # Asks the package database first: with nothing missing it changes nothing, prints nothing and needs no rights.
-# Otherwise it needs root or sudo, and sees to it that no package starts a service (redis-server, nginx, haproxy).
+# Otherwise it needs root or sudo, and sees to it that no package starts a service (redis-server, nginx, haproxy,
+# prometheus).
 set -eu
 
-build_packages=(gcc make pkg-config libevent-dev libssl-dev libjansson-dev libyaml-dev)
-test_packages=(libcmocka-dev redis-server nginx-light haproxy clang clang-tidy clang-format cppcheck
-    universal-ctags python3 python3-venv gcovr openssl git)
+build_packages=(gcc make pkg-config python3 openssl libevent-dev libssl-dev libjansson-dev libyaml-dev zlib1g-dev libhiredis-dev)
+test_packages=(libcmocka-dev redis-server nginx-light haproxy prometheus clang clang-tidy clang-format cppcheck
+    universal-ctags python3-venv gcovr git)
 
 is_installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]

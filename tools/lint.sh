@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Static checks over the whole tree: layers, sizes, words that must not stay, line lengths, cppcheck, clang-tidy.
-# Usage: lint.sh [--fast]   (--fast: only layers, sizes, words and scripts). Prints file:line: message, exit 1 when any.
+# Usage: lint.sh [--fast]   (--fast: without cppcheck and clang-tidy). Prints file:line: message, exit 1 when any.
 # clang-tidy remembers what was clean (build/lint/*.ok, by content), so a second run looks only at what changed.
 set -u
 cd "$(dirname "$0")/.."
@@ -116,8 +116,8 @@ section layers tools/check-layers.sh
 section sizes check_sizes
 section words check_words
 section scripts check_scripts
+section style check_style
 if [ "${1:-}" != --fast ]; then
-    section style check_style
     section cppcheck check_cppcheck
     section clang-tidy check_tidy
 fi

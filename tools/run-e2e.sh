@@ -24,6 +24,7 @@ export WEIR_BINARY="$(realpath "$binary")"
 # Sanitizers must stop the process and say why; leaks count as failures too.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1:exitcode=99}"
-export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:exitcode=99}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:exitcode=99:suppressions=$PWD/tests/tsan.supp}"
 export PYTHONDONTWRITEBYTECODE=1
-exec "$venv/bin/python" -m pytest -c tests/e2e/pytest.ini --rootdir tests/e2e tests/e2e "$@"
+# Most of a test is waiting: two files at a time, unless told otherwise (-n 0: one after the other, with a debugger).
+exec "$venv/bin/python" -m pytest -c tests/e2e/pytest.ini --rootdir tests/e2e -n 2 --dist loadfile tests/e2e "$@"

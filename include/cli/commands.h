@@ -6,7 +6,8 @@
     X(serve, "run the gateway (--demo needs no configuration)")                                                        \
     X(check, "check a configuration; --print shows every value in effect")                                             \
     X(mock, "a provider for demos, tests and benches")                                                                 \
-    X(key, "make a tenant's key, or the digest of one")
+    X(key, "make a tenant's key, or the digest of one")                                                                \
+    X(top, "what a running gateway does right now, as a table")
 
 #define COMMAND_DECLARE(name, help) int cli_##name(int argc, char **argv);
 COMMANDS(COMMAND_DECLARE)

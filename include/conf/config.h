@@ -13,8 +13,9 @@
 #include "conf/errors.h"
 #include "facts/dialect.h"
 
-#define CONF_NEVER UINT64_MAX /* a duration that was switched `off` */
-#define CONF_UNLIMITED 0      /* a limit that is not configured (a configured 0 is refused) */
+#define CONF_NEVER UINT64_MAX     /* a duration that was switched `off` */
+#define CONF_P95 (UINT64_MAX - 1) /* a duration that is measured: what one of twenty takes longer than */
+#define CONF_UNLIMITED 0          /* a limit that is not configured (a configured 0 is refused) */
 #define CONF_DIGEST_BYTES 32
 #define CONF_NAME_BYTES 64   /* tenants, keys, providers, workloads */
 #define CONF_MODEL_BYTES 200 /* aliases and model names */
@@ -102,6 +103,11 @@ struct config_model { /* an alias */
         struct conf_texts when;
         uint64_t backoff_ns;
     } retry;
+    struct {
+        struct conf_position at;
+        uint64_t after_ns; /* 0: no hedging; CONF_P95 */
+        uint64_t percent;  /* of the alias's requests, at most */
+    } hedge;
     enum config_balance { CONFIG_BALANCE_WEIGHT, CONFIG_BALANCE_LATENCY } balance;
 };
 
@@ -156,11 +162,28 @@ struct config_tenant {
     struct config_queue queue;
 };
 
+struct config_redis_target { /* state.redis.url, taken apart; user and password are secret and may hold any byte */
+    struct slice host, port, user, password;
+    uint64_t database;
+    bool tls, loopback;
+};
+
 struct config_exporter {
     struct conf_position at;
     struct conf_text endpoint;
     struct conf_pairs headers; /* secret */
     enum config_export_dialect { CONFIG_EXPORT_GENAI, CONFIG_EXPORT_OPENINFERENCE, CONFIG_EXPORT_LANGFUSE } dialect;
+    struct conf_texts signals; /* of: traces metrics logs */
+    enum config_compression {
+        CONFIG_COMPRESSION_NONE,
+        CONFIG_COMPRESSION_GZIP,
+        CONFIG_COMPRESSION_DEFAULT
+    } compression;
+    uint64_t timeout_ns; /* CONF_NEVER: not configured */
+    struct {
+        struct conf_text ca; /* PEM file; .p NULL: the system's */
+        bool verify;
+    } tls;
 };
 
 struct config_workload {
@@ -214,7 +237,12 @@ struct config {
         struct conf_position at;
         enum config_backend { CONFIG_BACKEND_MEMORY, CONFIG_BACKEND_REDIS } backend;
         struct {
-            struct conf_text url, prefix; /* url is secret */
+            struct conf_text url, prefix; /* url is secret; prefix without braces */
+            struct config_redis_target target;
+            struct {
+                struct conf_text ca; /* PEM file; .p NULL: the system's */
+                bool verify;
+            } tls;
             uint64_t timeout_ns;
             enum config_redis_mode { CONFIG_REDIS_EXACT, CONFIG_REDIS_LEASE } mode;
             enum config_on_failure {
@@ -264,4 +292,6 @@ struct config *config_load(const char *path, struct conf_errors *errors, struct 
 struct config *config_load_text(const char *name, struct slice text, struct conf_errors *errors, struct buf *print);
 struct config *config_default(void);   /* an empty file's: listens on loopback, no providers, no tenants */
 void config_free(struct config *c);    /* NULL is allowed */
+/* Is this a header of every export request, which no configuration may set? Any case. */
+bool exporter_header_is_own(struct slice name);
 const char *config_default_path(void); /* ./weir.yaml, then /etc/weir/weir.yaml; NULL when neither exists */

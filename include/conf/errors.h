@@ -31,6 +31,9 @@ void conf_warning_add(struct conf_errors *errors, struct conf_position at, const
 /* Sorts by file (in order of first mention) and place, and writes one `FILE:LINE:COL: message` a line; warnings read
  * `FILE:LINE:COL: warning: message`. What was not kept is told in a last line. */
 void conf_errors_write(struct conf_errors *errors, struct buf *out);
+/* The same as JSON: an array of {"file","line","column","level","message"}; line and column are null where there is
+ * none, and so is the file of a default. */
+void conf_errors_write_json(const struct conf_errors *errors, struct buf *out);
 void conf_errors_clear(struct conf_errors *errors);
 
 /* The candidate that `name` was probably meant to be (few edits away), or an empty slice. */

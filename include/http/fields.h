@@ -16,7 +16,10 @@ enum field_way {
     WAY_RENAME_PREFIX = WAY_RENAME | WAY_PREFIX,
 };
 
-/*        id   name   request's way   answer's way */
+/* What an answer says of its host, not of itself (which names it goes by, who may read it from a page of another
+ * origin, where failures are reported), would be taken for weir's word: it is dropped.
+ *
+ *        id   name   request's way   answer's way */
 #define FIELDS(X)                                                                                                      \
     X(HOST, "host", DROP, DROP)                                                                                        \
     X(CONNECTION, "connection", HOP, HOP)                                                                              \
@@ -40,6 +43,7 @@ enum field_way {
     X(ACCEPT_ENCODING, "accept-encoding", DROP, PASS)                                                                  \
     X(CONTENT_ENCODING, "content-encoding", PASS, PASS)                                                                \
     X(CONTENT_TYPE, "content-type", PASS, PASS)                                                                        \
+    X(DATE, "date", PASS, PASS)                                                                                        \
     X(USER_AGENT, "user-agent", PASS, PASS)                                                                            \
     X(TRACEPARENT, "traceparent", DROP, DROP)                                                                          \
     X(TRACESTATE, "tracestate", DROP, DROP)                                                                            \
@@ -60,6 +64,16 @@ enum field_way {
     X(ANTHROPIC_ORGANIZATION_ID, "anthropic-organization-id", DROP, DROP)                                              \
     X(ALT_SVC, "alt-svc", DROP, DROP)                                                                                  \
     X(STRICT_TRANSPORT_SECURITY, "strict-transport-security", PASS, DROP)                                              \
+    X(REPORT_TO, "report-to", PASS, DROP)                                                                              \
+    X(REPORTING_ENDPOINTS, "reporting-endpoints", PASS, DROP)                                                          \
+    X(NEL, "nel", PASS, DROP)                                                                                          \
+    X(CLEAR_SITE_DATA, "clear-site-data", PASS, DROP)                                                                  \
+    X(ALLOW_ORIGIN, "access-control-allow-origin", PASS, DROP)                                                         \
+    X(ALLOW_CREDENTIALS, "access-control-allow-credentials", PASS, DROP)                                               \
+    X(ALLOW_METHODS, "access-control-allow-methods", PASS, DROP)                                                       \
+    X(ALLOW_HEADERS, "access-control-allow-headers", PASS, DROP)                                                       \
+    X(EXPOSE_HEADERS, "access-control-expose-headers", PASS, DROP)                                                     \
+    X(CORS_MAX_AGE, "access-control-max-age", PASS, DROP)                                                              \
     X(SERVER, "server", PASS, DROP)                                                                                    \
     X(VIA, "via", DROP, DROP)                                                                                          \
     X(SERVER_TIMING, "server-timing", PASS, DROP)                                                                      \

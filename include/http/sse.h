@@ -26,3 +26,6 @@ struct sse_reader { /* fixed size; zero-initialise */
 size_t sse_take(struct sse_reader *r, const char *p, size_t n, enum sse_kind *kind, struct slice *text);
 bool sse_inside_event(
     const struct sse_reader *r); /* bytes of an unfinished event (field lines, not only comments) came */
+/* At the beginning of a line that, if it is a field, is the first of an event, with nothing owed from before: a caller
+ * that knows the whole event by heart need not give it to sse_take(). */
+bool sse_between_events(const struct sse_reader *r);

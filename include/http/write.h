@@ -10,3 +10,4 @@ void write_field(struct buf *out, struct slice name,
 #define CHUNK_HEAD_MAX 18
 size_t write_chunk_head(char out[CHUNK_HEAD_MAX], uint64_t length); /* "1f4\r\n"; returns its length */
 void write_http_date(char out[30], int64_t unix_s);                 /* RFC 9110 5.6.7, NUL-terminated */
+void write_date(struct buf *out, int64_t unix_s); /* the field that every answer must have (6.6.1) */

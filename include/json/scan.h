@@ -78,6 +78,13 @@ void json_scan_init(struct json_scan *s, const struct json_paths *paths, enum js
 enum json_state json_scan_feed(struct json_scan *s, const char *p, size_t n);
 /* No more bytes: DONE, or BAD when the value was not complete (a bare number ends here). */
 enum json_state json_scan_end(struct json_scan *s);
+/* Tells values to somebody else from now on. */
+static inline void json_scan_listen(struct json_scan *s, json_value_fn *on_value, void *context) {
+    s->on_value = on_value;
+    s->context = context;
+}
+/* The caller knows what the n bytes after the start are: a whole text whose values it has accounted for. */
+void json_scan_known(struct json_scan *s, size_t n);
 /* Makes `to` what `from` is: the same as assigning it, at the price of what is in use only. */
 void json_scan_copy(struct json_scan *to, const struct json_scan *from);
 /* Bytes taken so far; after BAD, the offset of the first bad byte. */

@@ -35,6 +35,7 @@ struct limit_request { /* what is about to be used; all 0: a request of unknown 
     uint64_t input_tokens, output_tokens;
     bool output_guessed; /* then it alone does not make a request too large for a limit */
     uint64_t pico_usd;
+    bool uncounted; /* a refusal may not be the last word: who asks counts it by limiter_refused() when it is */
 };
 
 struct limit_refusal {
@@ -52,8 +53,7 @@ struct reservation {             /* zero-initialise; what one exchange holds unt
     uint64_t pico_usd;
     struct limit_hold {
         struct limit_state *state;
-        uint64_t tokens;
-        bool of_tokens; /* there was a limit of tokens */
+        uint64_t tokens; /* UINT64_MAX: there was no limit of tokens */
     } holds[2];         /* of the tenant as a whole, of the model */
     unsigned hold_count;
 };
@@ -75,22 +75,34 @@ struct limit_row { /* max - used - reserved = remaining, never below 0; pico-dol
     uint64_t reset_ns; /* until all of it is free again if nothing else came; of CONCURRENT 0: unknown */
 };
 
-struct limit_totals { /* what was settled for a tenant with limits since the period began, or this process */
-    int64_t since_unix_ns;
-    uint64_t requests, tokens, pico_usd;
-};
+/* ---- where limits are shared by replicas (limit/shared.h), this one's own counts go on beside it ---- */
 
-struct limit_usage {
-    struct limit_totals today, month;
+/* FAILURE_NONE, or NEVER_FITS with *why: it is larger than a whole limit that it meets. Touches no counts. */
+enum failure limit_size_judge(const struct tenant *tenant, struct slice model, const struct limit_request *want,
+                              struct limit_refusal *why);
+/* As limiter_take() when everything fits: others have decided. `ahead`: from what was taken ahead. */
+void limiter_note(struct limiter *l, const struct tenant *tenant, struct slice model, uint64_t now_ns, int64_t unix_ns,
+                  const struct limit_request *want, bool ahead, struct reservation *hold);
+void limiter_refused(struct limiter *l, const struct tenant *tenant, enum limit_kind kind); /* counts it */
+/* What limiter_take() judges by: each limit divided by `replicas`, at least 1. At first 1. Any thread. */
+void limiter_share_set(struct limiter *l, unsigned replicas);
+unsigned limiter_share(const struct limiter *l); /* 0: never set */
+/* Whether limit_view() shows what limiter_told() was told, where it was. At first not. Any thread. */
+void limiter_fleet_set(struct limiter *l, bool up);
+struct limit_told {
+    enum limit_kind kind;
+    uint64_t used, reserved, reset_ns; /* over all replicas, now */
 };
+/* Rows of an answer to what was asked at `asked_ns`: what was told by an answer to a later question stays. */
+void limiter_told(struct limiter *l, struct slice tenant, struct slice model, uint64_t asked_ns, uint64_t now_ns,
+                  const struct limit_told *rows, unsigned count);
 
 bool tenant_is_limited(const struct tenant *t);
+/* The limits of one model, or NULL; the name is the configuration's. */
+const struct config_model_limit *tenant_model_limit(const struct tenant *t, struct slice model);
 /* One row per limit that a request for `model` would meet. Returns how many (at most 2 * LIMIT_COUNT). */
 unsigned limit_view(struct limiter *l, const struct tenant *tenant, struct slice model, uint64_t now_ns,
                     int64_t unix_ns, struct limit_row rows[2 * LIMIT_COUNT]);
-/* … and of the tenant's own counts. False, and nothing written, when it has no limits. */
-bool limit_usage(struct limiter *l, const struct tenant *tenant, uint64_t now_ns, int64_t unix_ns,
-                 struct limit_usage *usage);
 /* Walks all tenants that were ever asked for, with how often each limit refused; *cursor starts as NULL. False at the
  * end. */
 bool limiter_refusals(struct limiter *l, const void **cursor, struct slice *tenant, uint64_t counts[LIMIT_COUNT]);

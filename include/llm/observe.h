@@ -21,7 +21,7 @@ enum event_verdict {
 struct observation {
     /* Stamps as given to observer_take() with the last byte of the event; 0 = not yet. Of event streams, arrays and
      * lines only: a whole answer has no first token. */
-    uint64_t first_event_ns, first_token_ns, first_visible_ns, last_token_ns;
+    uint64_t first_event_ns, first_token_ns, first_visible_ns, last_token_ns, terminator_ns;
     uint64_t gap_max_ns;    /* between two events that carried tokens */
     uint32_t chunks;        /* events that carried a token */
     uint32_t hidden_tokens; /* output tokens produced before the first visible sign (reasoning that sent no bytes) */
@@ -30,6 +30,7 @@ struct observation {
     bool terminated;        /* its terminator, or every choice seen has finished; a whole answer: its JSON is closed;
                                what weir cannot read: it was ended. Settled by observer_end() */
     bool failed;            /* an error inside a 200, even when a terminator follows */
+    bool unclosed;          /* one JSON text, well-formed as far as it goes, that was not closed. By observer_end() */
     uint8_t finish_length, model_length;
     char finish[OBSERVED_FINISH_BYTES]; /* the provider's own word, of the first choice */
     char model[OBSERVED_MODEL_BYTES];   /* the model that answered; empty when not said */

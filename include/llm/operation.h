@@ -17,7 +17,8 @@
     X(GENERATE_CONTENT, generate_content)                                                                              \
     X(MODELS, models)                                                                                                  \
     X(PASSTHROUGH, passthrough)                                                                                        \
-    X(USAGE, usage)
+    X(USAGE, usage)                                                                                                    \
+    X(LIVE, live)
 
 #define OPERATION_ENUM(id, name) OPERATION_##id,
 enum operation { OPERATION_NONE, OPERATIONS(OPERATION_ENUM) OPERATION_COUNT };
@@ -25,6 +26,11 @@ enum operation { OPERATION_NONE, OPERATIONS(OPERATION_ENUM) OPERATION_COUNT };
 /* As in the record's `operation`, in OpenTelemetry's words where it has one: chat and messages are "chat",
  * generate_content, text_completion, embeddings …; NULL for NONE. */
 const char *operation_name(enum operation o);
+uint32_t operation_id(enum operation o); /* its name's id (facts/names.h); NAME_NONE for NONE; any thread */
+/* Answered by weir itself, to GET only; counted apart from the use of models. */
+static inline bool operation_is_own(enum operation o) {
+    return o == OPERATION_MODELS || o == OPERATION_USAGE || o == OPERATION_LIVE;
+}
 
 struct route { /* what a request line asks for */
     enum dialect dialect;

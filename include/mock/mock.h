@@ -38,7 +38,7 @@
     X(FAULT_AFTER, "fault_after", 3, NULL, "… after so many events (bodies that are not streamed: half-way)")          \
     X(FAULT_BYTES, "fault_bytes", 0, NULL, "… after so many bytes of the body instead")                                \
     X(FRAMING, "framing", 0, "auto|chunked|length|close",                                                              \
-      "how the body is framed; auto: streams chunked, others length")                                                  \
+      "how the body is framed; auto: streams chunked, others length; a stream has no length, and stays chunked")       \
     X(CLOSE, "close", 0, NULL, "1: close the connection after the answer")                                             \
     X(EARLY, "early", 0, NULL, "1: answer when the head has come, before the body")                                    \
     X(STALL_READ, "stall_read", 0, NULL, "1: never read the request's body")                                           \

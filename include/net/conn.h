@@ -39,6 +39,7 @@ struct conn;
 struct conn_ops { /* static const, one per role */
     /* Connected and, with TLS, handshake done and peer verified; not for accepted plain ones. */
     void (*on_ready)(struct conn *c);
+    void (*on_connected)(struct conn *c); /* may be NULL: TCP is up, its TLS handshake begins; connected ones only */
     size_t (*on_bytes)(struct conn *c, const char *p, size_t n);
     /* The output queue fell to empty, or from over HIGH to below LOW; may be NULL. */
     void (*on_drained)(struct conn *c);
@@ -65,7 +66,7 @@ struct conn {
     bool connecting, handshaking, reading /* wanted by the owner */, read_armed, writing, watching;
     bool eof_seen /* read from the socket */, eof_told, hangup_told, closing, broken, over_high, drain_owed;
     uint64_t opened_ns, connected_ns, ready_ns; /* connect began, TCP up, ready (TLS done) */
-    uint64_t linger_mark;                       /* bytes_flushed when lingering last saw progress */
+    uint64_t linger_mark;                       /* bytes_flushed when lingering last saw progress; or its own end */
     uint64_t bytes_flushed;                     /* taken by the socket, as sent (with TLS: encrypted) */
     uint64_t bytes_in, bytes_out;               /* plaintext given by and to the peer */
     uint64_t rtt_ns, rtt_read_ns;               /* the last round-trip time read, and when */
@@ -97,13 +98,17 @@ void conn_abort(struct conn *c); /* as close, but the peer sees a reset: an answ
  * still comes for at most 64 KiB or 2 s, closes. The conn is no longer the caller's: no ops function is called any
  * more. (RFC 9112 9.6) */
 void conn_close_lingering(struct conn *c);
+/* For what must not look complete where only the connection's end tells: waits (10 s at most) until the peer has
+ * acknowledged all that was sent, then resets. Nothing may be queued. As above, the conn is no longer the caller's. */
+void conn_abort_lingering(struct conn *c);
 /* Why it failed, for logs, also within on_close; "" when nothing failed. */
 void conn_error_text(const struct conn *c, char *out, size_t out_bytes);
 /* What is received may be acknowledged late, together with what follows, until the kernel had to wait for that in vain
  * (tcp(7), TCP_QUICKACK). For a peer that sends a stream of small segments. */
 void conn_acks_put_off(struct conn *c);
 bool conn_tls_reused(const struct conn *c); /* a resumed TLS session */
-uint64_t conn_rtt_ns(struct conn *c); /* smoothed round-trip time from TCP_INFO, at most 250 ms old; 0 when unknown */
+/* The shortest round trip that the kernel has seen of late (TCP_INFO), at most 250 ms old; 0 when unknown. */
+uint64_t conn_rtt_ns(struct conn *c);
 /* The peer's address without port, an IPv4 one never in IPv6 clothes; returns its length, 0 when unknown. */
 size_t conn_peer_text(const struct conn *c, char out[INET6_ADDRSTRLEN]);
 size_t loop_conn_count(const struct loop *l); /* open connections on this loop */

@@ -14,4 +14,5 @@ unsigned short listen_port(int fd); /* the port it got (for port 0) */
 struct listener *listener_new(struct loop *l, int fd, accept_fn *on_accept, void *context); /* borrows fd */
 void listener_pause(struct listener *x);
 void listener_resume(struct listener *x);
-void listener_free(struct listener *x); /* does not close the fd; allowed within on_accept */
+void listener_accept_all(struct listener *x); /* what is in the kernel's queue, paused or not; calls on_accept */
+void listener_free(struct listener *x);       /* does not close the fd; allowed within on_accept */

@@ -31,6 +31,7 @@ struct loop {
     struct conn *closed; /* closed this turn: freed at its end */
     size_t conn_count;
     unsigned handshakes; /* TLS handshake steps taken this turn (ceiling: 4) */
+    unsigned late_turns; /* turns in a row in which late timers let sockets go first */
     bool in_turn, stopping, end_stamped;
     uint64_t turns;
 };
@@ -52,4 +53,5 @@ uint64_t loop_callback_begin(struct loop *l);
 uint64_t loop_callback_end(struct loop *l); /* reads the clock; sets and returns now_ns */
 /* The callback's work ends here, says its owner: reads the clock, and loop_callback_end() will not do so again. */
 uint64_t loop_callback_ends(struct loop *l);
-void loop_defer(struct loop *l, struct loop_task *task); /* harmless when already queued */
+void loop_defer(struct loop *l, struct loop_task *task);   /* harmless when already queued */
+void loop_undefer(struct loop *l, struct loop_task *task); /* … when not queued; not from a task of the same turn */

@@ -12,7 +12,8 @@ struct addresses {
     socklen_t lengths[RESOLVE_ADDRESSES_MAX];
 };
 
-/* Keeps an answer per host and port for its whole life: meant for the names of a configuration. */
+/* Keeps an answer per host and port: meant for the names of configurations. Past 1,024 of them those that nobody asks
+ * for any more are let go. */
 struct resolver;
 struct resolver *resolver_new(unsigned threads, uint64_t ttl_ns);
 void resolver_free(struct resolver *r); /* unanswered requests are dropped, nothing is posted after it; a thread caught
@@ -25,6 +26,9 @@ struct resolve {            /* one question; owned by the asker, who must keep i
     struct addresses answer;
     struct resolve *next;
 };
+/* The last good answer, without waiting for any; a new look-up begins when it is time for one. False: none is known, or
+ * the host is a literal address. Any thread. */
+bool resolver_peek(struct resolver *x, const char *host, const char *port, struct addresses *answer);
 /* True: r->answer is filled in at once (a literal address, cached, or stale by at most ten times the TTL while a new
  * look-up runs; count 0: it failed less than a second ago). False: the answer will be posted; the inbox must outlive
  * the resolver. Any thread. */

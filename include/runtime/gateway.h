@@ -3,9 +3,12 @@
 #include "conf/config.h"
 
 struct gateway_options {
-    struct config *config; /* taken over */
-    void (*started)(void *context,
-                    unsigned short data_port); /* everything listens; from the main thread; may be NULL */
+    struct config *config;                  /* taken over */
+    const char *path;                       /* where SIGHUP loads it from again; borrowed; NULL: from nowhere */
+    const char *program, *const *arguments; /* what SIGUSR2 starts in its place: a path and an argv; NULL: nothing */
+    const char *pid_file;                   /* holds the serving process's id; NULL: none */
+    /* Everything listens, on these ports (admin_port 0: there is none). From the main thread; may be NULL. */
+    void (*started)(void *context, unsigned short data_port, unsigned short admin_port);
     void *context;
 };
 

@@ -12,6 +12,7 @@ struct tenant {
     const struct conf_texts *models;  /* patterns of what it may ask for; none: everything */
     const struct config_tenant *conf; /* NULL for the tenant `default` of a configuration without tenants */
     const struct config_limits *limits;
+    const struct config_queue *queue; /* for limits */
 };
 
 struct tenant_key {
@@ -44,6 +45,10 @@ struct key_memo {    /* zero-initialise */
 enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, struct slice key_text,
                                 int64_t now_unix_s, const struct tenant_key **key);
 void key_memo_clear(struct key_memo *memo);
+
+/* Would a caller that was let in by an older configuration be let in by this one? `digest` NULL: it came without a key.
+ */
+enum failure tenants_still_allow(const struct tenants *t, const uint8_t *digest, int64_t now_unix_s);
 
 bool tenant_may_use(const struct tenant *t, struct slice model); /* the name as the client asked for it */
 /* NOT_FOUND is never given away here: what is not allowed is PATH_NOT_ALLOWED, whatever exists at the provider. */

@@ -19,7 +19,7 @@ struct permit_waiter {      /* embedded by a worker's pool; in the line at most 
 
 struct permits {
     _Atomic uint64_t used;
-    uint64_t max;
+    _Atomic uint64_t max;
     _Atomic unsigned waiting_count; /* workers in the line */
     _Atomic unsigned queued_count;  /* attempts behind them, in all workers */
     _Atomic unsigned promised;      /* free permits that a worker was told of and has not heard of yet */
@@ -30,12 +30,14 @@ struct permits {
 
 void permits_init(struct permits *p, uint64_t max);
 void permits_clear(struct permits *p);
+void permits_max_set(struct permits *p, uint64_t max); /* any thread; below what is out, nothing is given for a while */
 void permits_join(struct permits *p,
                   struct permit_waiter *w); /* makes it one of those who share; they live as long as p */
-bool permits_take(struct permits *p);       /* false: all in use, or promised to who was told */
-bool permits_free(struct permits *p);       /* would permits_take() give one? */
-void permits_give(struct permits *p);       /* and tells the first in the line */
-void permits_pass(struct permits *p);       /* tells the next in line, when there is one and a permit is free */
+void permits_part(struct permits *p, struct permit_waiter *w); /* … until here; not in the line, nothing told */
+bool permits_take(struct permits *p);                          /* false: all in use, or promised to who was told */
+bool permits_free(struct permits *p);                          /* would permits_take() give one? */
+void permits_give(struct permits *p);                          /* and tells the first in the line */
+void permits_pass(struct permits *p); /* tells the next in line, when there is one and a permit is free */
 void permits_wait(struct permits *p, struct permit_waiter *w); /* joins the line; harmless when already in it or told */
 void permits_leave(struct permits *p, struct permit_waiter *w);
 void permits_heard(struct permits *p,

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
 
 enum { FIRST_BYTES = 256 };
@@ -33,11 +34,8 @@ void buf_commit(struct buf *b, size_t n) {
 }
 
 void buf_append_u64(struct buf *b, uint64_t value) {
-    char digits[20];
-    size_t at = sizeof digits;
-    do digits[--at] = (char)('0' + value % 10);
-    while (value /= 10);
-    buf_append(b, digits + at, sizeof digits - at);
+    char *at = buf_reserve(b, JSON_TEXT_NUMBER_BYTES);
+    buf_commit(b, (size_t)(json_text_put_u64(at, value) - at));
 }
 
 void buf_printf(struct buf *b, const char *format, ...) {

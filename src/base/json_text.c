@@ -18,8 +18,26 @@ static bool word_is_plain(uint64_t word) {
     return (found & EACH_BYTE(0x80)) == 0;
 }
 
+/* The same with fewer than eight bytes, by pieces that overlap. */
+static bool short_copy(char *at, const unsigned char *p, size_t n) {
+    if (n >= sizeof(uint32_t)) {
+        uint32_t first, last;
+        memcpy(&first, p, sizeof first);
+        memcpy(&last, p + n - sizeof last, sizeof last);
+        memcpy(at, &first, sizeof first);
+        memcpy(at + n - sizeof last, &last, sizeof last);
+        return word_is_plain((uint64_t)first << 32 | last);
+    }
+    if (n == 0) return true;
+    unsigned char first = p[0], middle = p[n / 2], last = p[n - 1];
+    at[0] = (char)first;
+    at[n / 2] = (char)middle;
+    at[n - 1] = (char)last;
+    return word_is_plain((EACH_BYTE(' ') << 24) | (uint64_t)first << 16 | (uint64_t)middle << 8 | last);
+}
+
 /* Copies the front of n bytes as far as it needs no escape, in words; returns how many, 0…7 short of the first that
- * does. Up to seven bytes more are written over. */
+ * does. What else is written over lies within n bytes. */
 static size_t plain_copy(char *at, const unsigned char *p, size_t n) {
     uint64_t word;
     size_t i = 0;
@@ -28,10 +46,10 @@ static size_t plain_copy(char *at, const unsigned char *p, size_t n) {
         if (!word_is_plain(word)) return i;
         memcpy(at + i, &word, sizeof word);
     }
-    word = EACH_BYTE(' ');
-    memcpy(&word, p + i, n - i);
+    if (n < sizeof word) return short_copy(at, p, n) ? n : 0;
+    memcpy(&word, p + n - sizeof word, sizeof word);
     if (!word_is_plain(word)) return i;
-    memcpy(at + i, &word, sizeof word);
+    memcpy(at + n - sizeof word, &word, sizeof word);
     return n;
 }
 

@@ -1,6 +1,8 @@
 /* The program: picks the command. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 
@@ -22,7 +24,17 @@ static void usage(FILE *out) {
     fputs("\n`weir COMMAND --help` tells more. Try: weir serve --demo\n", out);
 }
 
+/* Started with one of them closed, the next file opened would get its number, and a socket the lines of a log. */
+static void standard_files_fill(void) {
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv) {
+    standard_files_fill();
     if (argc < 2) {
         usage(stderr);
         return 2;

@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "base/url.h"
+
 static bool port_read(struct slice port, uint64_t lowest, uint64_t *number) {
     return port.n <= 5 && slice_to_u64(port, number) && *number >= lowest && *number <= 65535;
 }
@@ -71,45 +73,39 @@ const char *address_split(struct conf_address *a) {
     return port_read(a->port, 0, &a->port_number) ? NULL : "the port must be from 0 (the system picks one) to 65535";
 }
 
-static size_t scheme_length(struct slice url) {
-    if (slice_starts(url, SLICE("https://"))) return 8;
-    return slice_starts(url, SLICE("http://")) ? 7 : 0;
-}
-
-static struct slice authority_of(struct slice url) {
-    struct slice rest = {url.p + scheme_length(url), url.n - scheme_length(url)};
-    size_t n = 0;
-    while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?' && rest.p[n] != '#') n++;
-    return (struct slice){rest.p, n};
+const char *address_authority_split(struct slice authority, struct slice *host, struct slice *port, bool *loopback) {
+    bool bracketed;
+    uint64_t number;
+    *port = (struct slice){NULL, 0};
+    if (!host_cut(&authority, host, &bracketed)) return "the URL's host is malformed";
+    if (authority.n > 0) *port = (struct slice){authority.p + 1, authority.n - 1};
+    if (authority.n > 0 && !port_read(*port, 1, &number)) return "the URL's port must be from 1 to 65535";
+    return host_fault(*host, bracketed, loopback);
 }
 
 static const char *authority_fault(struct slice authority, bool *loopback) {
-    struct slice host;
-    bool bracketed;
-    uint64_t port;
+    struct slice host, port;
     if (authority.n > 0 && memchr(authority.p, '@', authority.n) != NULL)
         return "a URL here must not contain a user name or password";
-    if (!host_cut(&authority, &host, &bracketed)) return "the URL's host is malformed";
-    if (authority.n > 0 && !port_read((struct slice){authority.p + 1, authority.n - 1}, 1, &port))
-        return "the URL's port must be from 1 to 65535";
-    return host_fault(host, bracketed, loopback);
+    return address_authority_split(authority, &host, &port, loopback);
 }
 
 const char *address_url_fault(struct slice url) {
+    struct url parts;
     bool loopback;
-    if (scheme_length(url) == 0) return "expected a URL that begins with http:// or https://";
+    if (!url_split(url, &parts)) return "expected a URL that begins with http:// or https://";
     for (size_t i = 0; i < url.n; i++)
         if (url.p[i] <= 0x20 || url.p[i] >= 0x7F || url.p[i] == '\\' || url.p[i] == '"')
             return "a URL here consists of printable ASCII without spaces, quotes or backslashes";
-    const char *fault = authority_fault(authority_of(url), &loopback);
+    const char *fault = authority_fault(parts.authority, &loopback);
     if (fault != NULL) return fault;
     if (memchr(url.p, '?', url.n) != NULL) return "a URL here must not have a query (?)";
     return memchr(url.p, '#', url.n) != NULL ? "a URL here must not have a fragment (#)" : NULL;
 }
 
 struct slice address_url_authority(struct slice url, bool *loopback) {
-    struct slice authority = authority_of(url);
+    struct url parts = {0};
     *loopback = false;
-    authority_fault(authority, loopback);
-    return authority;
+    if (url_split(url, &parts)) authority_fault(parts.authority, loopback);
+    return parts.authority;
 }

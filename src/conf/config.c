@@ -16,6 +16,7 @@ static void config_complete(struct config *c, struct conf_errors *errors) {
     verify_providers(c, errors);
     verify_models(c, errors);
     verify_tenants(c, errors);
+    verify_exporters(c, errors);
     verify_rest(c, errors);
 }
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -74,16 +75,54 @@ static void message_write(const struct conf_message *m, struct buf *out) {
         buf_printf(out, "%s:%u:%u: %s%s\n", m->at.file, m->at.line, m->at.column, kind, m->text);
 }
 
-void conf_errors_write(struct conf_errors *errors, struct buf *out) {
-    const struct conf_message *order[CONF_MESSAGES_MAX];
-    for (size_t i = 0; i < errors->count; i++) { /* insertion sort: stable, and there are few */
+/* Insertion sort: stable, and there are few. */
+static void order_find(const struct conf_errors *errors, const struct conf_message *order[CONF_MESSAGES_MAX]) {
+    for (size_t i = 0; i < errors->count; i++) {
         size_t at = i;
         for (; at > 0 && comes_after(errors, order[at - 1], &errors->messages[i]); at--) order[at] = order[at - 1];
         order[at] = &errors->messages[i];
     }
+}
+
+void conf_errors_write(struct conf_errors *errors, struct buf *out) {
+    const struct conf_message *order[CONF_MESSAGES_MAX];
+    order_find(errors, order);
     for (size_t i = 0; i < errors->count; i++) message_write(order[i], out);
     size_t all = errors->error_count + errors->warning_count;
     if (all > errors->count) buf_printf(out, "… and %zu more\n", all - errors->count);
+}
+
+static void json_text_or_null(struct buf *out, const char *text) {
+    if (text != NULL)
+        json_text_string(out, slice_of(text));
+    else
+        buf_append_text(out, "null");
+}
+
+static void json_number_or_null(struct buf *out, unsigned number) {
+    if (number > 0)
+        buf_append_u64(out, number);
+    else
+        buf_append_text(out, "null");
+}
+
+void conf_errors_write_json(const struct conf_errors *errors, struct buf *out) {
+    const struct conf_message *order[CONF_MESSAGES_MAX];
+    order_find(errors, order);
+    buf_append_text(out, "[");
+    for (size_t i = 0; i < errors->count; i++) {
+        buf_append_text(out, i > 0 ? ",{\"file\":" : "{\"file\":");
+        json_text_or_null(out, order[i]->at.file);
+        buf_append_text(out, ",\"line\":");
+        json_number_or_null(out, order[i]->at.line);
+        buf_append_text(out, ",\"column\":");
+        json_number_or_null(out, order[i]->at.column);
+        buf_append_text(out, order[i]->warning ? ",\"level\":\"warning\",\"message\":"
+                                               : ",\"level\":\"error\",\"message\":");
+        json_text_string(out, slice_of(order[i]->text));
+        buf_append_text(out, "}");
+    }
+    buf_append_text(out, "]");
 }
 
 void conf_errors_clear(struct conf_errors *errors) {

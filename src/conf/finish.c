@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "redis_url.h"
 #include "verify.h"
 
 static struct slice host_name(struct arena *arena) {
@@ -45,6 +46,7 @@ static void access_finish(struct config *c) {
 void config_finish(struct config *c) {
     if (c->instance.name.text.p == NULL) c->instance.name.text = host_name(&c->arena);
     access_finish(c);
+    if (c->state.redis.url.text.p != NULL) redis_url_split(&c->arena, c->state.redis.url.text, &c->state.redis.target);
     for (size_t i = 0; i < c->providers.count; i++) {
         struct config_provider *p = &c->providers.items[i];
         if (p->auth == AUTH_COUNT) p->auth = dialect_default_auth(p->dialect);

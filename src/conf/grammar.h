@@ -18,6 +18,7 @@ enum key_type {
     KEY_RATE,     /* uint64_t bytes a second */
     KEY_COUNT,    /* uint64_t */
     KEY_MONEY,    /* uint64_t pico-dollars */
+    KEY_PERCENT,  /* uint64_t whole percent */
     KEY_CHOICE,   /* an enum: the index in `words` */
     KEY_DATE,     /* int64_t Unix seconds */
     KEY_DIGEST,   /* uint8_t[CONF_DIGEST_BYTES] */
@@ -33,7 +34,8 @@ enum text_rule { /* what a text, each item of a list, or a name in a map may con
                  RULE_PATTERN,     /* printable, no spaces; `*` matches any run */
                  RULE_URL_PATH,    /* a pattern that begins with `/` */
                  RULE_METHOD,      /* one of the row's words */
-                 RULE_RETRY_CAUSE, /* one of the row's words, or a status from 400 to 599 */
+                 RULE_SIGNAL,      /* one of the row's words */
+                 RULE_RETRY_CAUSE, /* one of the row's words, 429 or a status from 500 to 599 */
                  RULE_HEADER,      /* an HTTP field name */
                  RULE_TAG,         /* as RULE_NAME */
                  RULE_SECRET,      /* printable, no spaces */
@@ -46,6 +48,7 @@ enum {                     /* flags */
        KEY_NOT_BUILT = 4,  /* checked, but nothing acts on it yet: one warning says so */
        KEY_OFF = 8,        /* `off` is allowed: CONF_NEVER for a duration, 0 otherwise */
        KEY_AUTO = 16,      /* `auto` is allowed: 0 */
+       KEY_P95 = 64,       /* `p95` is allowed: CONF_P95 */
        KEY_INHERITED = 32, /* a number that is CONF_NEVER while it is not set; config_finish() resolves it */
 };
 

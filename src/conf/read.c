@@ -80,11 +80,12 @@ static struct value fallback_value(const struct reader *r, const struct key *k) 
     return (struct value){.text = slice_of(k->fallback), .source = r->root->source};
 }
 
-/* A text that is in error still has a place, so that nobody calls it missing. */
+/* What is in error is still there, so that nobody calls it missing. */
 static void given_but_wrong(const struct key *k, const struct node *n, void *out) {
     assert(n != NULL); /* else the grammar's own default is wrong */
     bool text = k->type == KEY_TEXT || k->type == KEY_PATH || k->type == KEY_URL;
     if (text) *(struct conf_text *)out = (struct conf_text){{0}, n->at};
+    if (k->flags & KEY_P95) *(uint64_t *)out = CONF_P95;
 }
 
 static void scalar_read(struct reader *r, const struct place *p) {
@@ -268,17 +269,30 @@ static void not_built_warn(struct reader *r, const struct place *p, struct slice
                      name.p);
 }
 
+/* What of an unknown key may be shown. Where a space was forgotten (`api_key:sk-…`) the value is part of it, and a
+ * secret may stand where a key should: no key of the grammar is that long. */
+static struct slice showable(struct slice key) {
+    enum { KEY_LONGEST = 30, HINT_BYTES = 8 };
+    size_t n = 0;
+    while (n < key.n && key.p[n] != ':' && key.p[n] != '=') n++;
+    struct slice name = {key.p, n};
+    if (n > KEY_LONGEST || slice_starts(name, SLICE("sk-"))) name.n = n < HINT_BYTES ? n : HINT_BYTES;
+    return name;
+}
+
 static void unknown_add(struct reader *r, const struct node *key, const struct slice *known, size_t known_count) {
-    const char *name = conf_quote(r->errors, key->text);
-    struct slice near = conf_nearest(key->text, known, known_count);
+    struct slice shown = showable(key->text);
+    const char *name = conf_quote(r->errors, shown), *more = shown.n < key->text.n ? "…" : "";
+    struct slice near = conf_nearest(shown, known, known_count);
     if (near.n > 0) {
-        conf_error_add(r->errors, key->at, "unknown key `%s`, did you mean `%.*s`?", name, (int)near.n, near.p);
+        conf_error_add(r->errors, key->at, "unknown key `%s%s`, did you mean `%.*s`?%s", name, more, (int)near.n,
+                       near.p, shown.n < key->text.n ? " A space belongs between a key's colon and its value" : "");
         return;
     }
     struct buf list = {0};
     for (size_t i = 0; i < known_count; i++)
         buf_printf(&list, "%s%.*s", i > 0 ? ", " : "", (int)known[i].n, known[i].p);
-    conf_error_add(r->errors, key->at, "unknown key `%s`; known here: %.*s", name, (int)buf_length(&list),
+    conf_error_add(r->errors, key->at, "unknown key `%s%s`; known here: %.*s", name, more, (int)buf_length(&list),
                    buf_slice(&list).p);
     buf_clear(&list);
 }

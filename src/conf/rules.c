@@ -21,7 +21,8 @@ static const struct rule rules[RULE_COUNT] = {
     [RULE_PATTERN] = {"a pattern: printable, without spaces, at most 200", NULL, CONF_MODEL_BYTES, false},
     [RULE_URL_PATH] = {"a path pattern: printable, without spaces, `/` first, at most 1000", NULL, 1000, false},
     [RULE_METHOD] = {"a known method", NULL, 16, true},
-    [RULE_RETRY_CAUSE] = {"a status from 400 to 599", NULL, 16, true},
+    [RULE_SIGNAL] = {"a known signal", NULL, 16, true},
+    [RULE_RETRY_CAUSE] = {"429 or a status from 500 to 599 (asking again does not change others)", NULL, 16, true},
     [RULE_SECRET] = {"a secret: printable ASCII without spaces", NULL, VALUE_BYTES_MAX, false},
     [RULE_HEADER] = {"a header's name", "!#$%&'*+-.^_`|~", 128, false},
 };
@@ -42,7 +43,7 @@ static bool bytes_allowed(const struct rule *r, struct slice s) {
 
 static bool is_status(struct slice s) {
     uint64_t status;
-    return slice_to_u64(s, &status) && status >= 400 && status <= 599;
+    return slice_to_u64(s, &status) && (status == 429 || (status >= 500 && status <= 599));
 }
 
 bool value_keeps_rule(const struct value *v, enum text_rule rule, const char *words, const char *what,
@@ -52,7 +53,7 @@ bool value_keeps_rule(const struct value *v, enum text_rule rule, const char *wo
     if (rule == RULE_ANY) return true; /* value_from_node() saw to it */
     bool listed = words != NULL && words_find(words, s) >= 0;
     bool fine = bytes_allowed(r, s);
-    if (rule == RULE_METHOD) fine = listed;
+    if (rule == RULE_METHOD || rule == RULE_SIGNAL) fine = listed;
     if (rule == RULE_RETRY_CAUSE) fine = listed || is_status(s);
     if (rule == RULE_URL_PATH) fine = fine && s.p[0] == '/';
     if (fine) return true;

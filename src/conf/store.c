@@ -84,6 +84,7 @@ static const struct number {
     [KEY_RATE] = {units_rate, "a rate, such as 1KiB/s"},
     [KEY_COUNT] = {units_count, "a whole number, such as 600, 200k or 3M"},
     [KEY_MONEY] = {units_money, "an amount in dollars, such as 25 or 0.50"},
+    [KEY_PERCENT] = {units_percent, "a share, such as 5%"},
 };
 
 static void bound_text(const struct key *k, uint64_t bound, char out[UNITS_TEXT_BYTES]) {
@@ -93,12 +94,18 @@ static void bound_text(const struct key *k, uint64_t bound, char out[UNITS_TEXT_
         units_size_text(bound, out);
     else if (k->type == KEY_MONEY)
         snprintf(out, UNITS_TEXT_BYTES, "%.6f", (double)bound / 1e12);
+    else if (k->type == KEY_PERCENT)
+        snprintf(out, UNITS_TEXT_BYTES, "%llu%%", (unsigned long long)bound);
     else
         snprintf(out, UNITS_TEXT_BYTES, "%llu", (unsigned long long)bound);
 }
 
 static bool store_word(const struct storing *s, void *out) {
     struct slice text = s->value->text;
+    if ((s->key->flags & KEY_P95) && slice_equal(text, SLICE("p95"))) {
+        *(uint64_t *)out = CONF_P95;
+        return true;
+    }
     bool off = (s->key->flags & KEY_OFF) && slice_equal(text, SLICE("off"));
     if (!off && !((s->key->flags & KEY_AUTO) && slice_equal(text, SLICE("auto")))) return false;
     *(uint64_t *)out = off && s->key->type == KEY_DURATION ? CONF_NEVER : 0;
@@ -108,7 +115,10 @@ static bool store_word(const struct storing *s, void *out) {
 static bool store_number(const struct storing *s, void *out) {
     const struct key *k = s->key;
     if (store_word(s, out)) return true;
-    const char *word = k->flags & KEY_OFF ? ", or off" : k->flags & KEY_AUTO ? ", or auto" : "";
+    const char *word = k->flags & KEY_OFF    ? ", or off"
+                       : k->flags & KEY_AUTO ? ", or auto"
+                       : k->flags & KEY_P95  ? ", or p95"
+                                             : "";
     uint64_t value;
     if (!numbers[k->type].read(s->value->text, &value)) {
         conf_error_add(s->errors, s->value->at, "expected %s%s", numbers[k->type].expected, word);
@@ -164,11 +174,11 @@ static bool store_digest(const struct storing *s, void *out) {
 }
 
 static store_fn *const stores[KEY_TYPE_COUNT] = {
-    [KEY_TEXT] = store_text,       [KEY_PATH] = store_path,     [KEY_URL] = store_url,
-    [KEY_ADDRESS] = store_address, [KEY_BOOL] = store_bool,     [KEY_DURATION] = store_number,
-    [KEY_SIZE] = store_number,     [KEY_RATE] = store_number,   [KEY_COUNT] = store_number,
-    [KEY_MONEY] = store_number,    [KEY_CHOICE] = store_choice, [KEY_DATE] = store_date,
-    [KEY_DIGEST] = store_digest,
+    [KEY_TEXT] = store_text,       [KEY_PATH] = store_path,      [KEY_URL] = store_url,
+    [KEY_ADDRESS] = store_address, [KEY_BOOL] = store_bool,      [KEY_DURATION] = store_number,
+    [KEY_SIZE] = store_number,     [KEY_RATE] = store_number,    [KEY_COUNT] = store_number,
+    [KEY_MONEY] = store_number,    [KEY_PERCENT] = store_number, [KEY_CHOICE] = store_choice,
+    [KEY_DATE] = store_date,       [KEY_DIGEST] = store_digest,
 };
 
 bool value_store(const struct value *v, const struct key *k, struct arena *arena, struct conf_errors *errors,

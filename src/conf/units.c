@@ -59,6 +59,10 @@ bool units_rate(struct slice s, uint64_t *bytes_per_s) {
     return units_size((struct slice){s.p, s.n - 2}, bytes_per_s);
 }
 
+bool units_percent(struct slice s, uint64_t *percent) {
+    return s.n > 1 && s.p[s.n - 1] == '%' && slice_to_u64((struct slice){s.p, s.n - 1}, percent);
+}
+
 bool units_money(struct slice s, uint64_t *pico_usd) {
     static const uint64_t pico_per_usd = UINT64_C(1000000000000);
     size_t whole_digits = digits_length(s);

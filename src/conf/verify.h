@@ -10,6 +10,7 @@ void verify_addresses(const struct config *c, struct conf_errors *errors);
 void verify_providers(const struct config *c, struct conf_errors *errors);
 void verify_models(struct config *c, struct conf_errors *errors);  /* resolves targets to providers */
 void verify_tenants(struct config *c, struct conf_errors *errors); /* resolves passthrough rules to providers */
+void verify_exporters(const struct config *c, struct conf_errors *errors);
 void verify_rest(const struct config *c, struct conf_errors *errors);
 
 /* A text that is wrong was given all the same, and is not missing. */

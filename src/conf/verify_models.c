@@ -107,6 +107,12 @@ static void verify_use(const struct aliases *a, const struct config_model *m) {
                        conf_quote(a->errors, m->name.text));
 }
 
+/* Its budget alone makes no second attempt. */
+static void verify_hedge(const struct aliases *a, const struct config_model *m) {
+    if (m->hedge.at.line > 0 && m->hedge.after_ns == 0)
+        conf_error_add(a->errors, m->hedge.at, "`after` is missing: a time such as 800ms, or p95");
+}
+
 static void resolve_targets(struct config *c, struct conf_errors *errors) {
     struct provider_names names;
     provider_names_init(&names, c);
@@ -124,6 +130,7 @@ void verify_models(struct config *c, struct conf_errors *errors) {
     resolve_targets(c, errors);
     for (size_t i = 0; i < c->models.count; i++) map_put(&a.by_name, c->models.items[i].name.text, &c->models.items[i]);
     for (size_t i = 0; i < c->models.count; i++) verify_fallbacks(&a, &c->models.items[i]);
+    for (size_t i = 0; i < c->models.count; i++) verify_hedge(&a, &c->models.items[i]);
     verify_cycles(&a);
     for (size_t i = 0; i < c->models.count; i++) verify_use(&a, &c->models.items[i]);
     map_clear(&a.by_name);

@@ -1,17 +1,32 @@
 /* Shared state, request sizes: relations that are too few to have a file each. */
+#include "redis_url.h"
 #include "verify.h"
 
+static void verify_redis(const struct config *c, struct conf_errors *errors) {
+    const struct conf_text *url = &c->state.redis.url, *ca = &c->state.redis.tls.ca;
+    struct config_redis_target target;
+    struct arena scratch;
+    if (url->text.p == NULL) return;
+    arena_init(&scratch);
+    const char *fault = redis_url_split(&scratch, url->text, &target);
+    if (fault != NULL)
+        conf_error_add(errors, url->at, "%s", fault);
+    else if (!target.tls && !target.loopback && target.password.n > 0)
+        conf_warning_add(errors, url->at, "the password of Redis travels unencrypted (redis://)");
+    if (fault == NULL && !target.tls && text_given(ca))
+        conf_warning_add(errors, ca->at, "`tls` has no effect with redis://");
+    if (fault == NULL && target.tls && !c->state.redis.tls.verify)
+        conf_warning_add(errors, url->at, "`tls.verify` is off: whoever answers gets the password");
+    arena_clear(&scratch);
+}
+
 static void verify_state(const struct config *c, struct conf_errors *errors) {
-    const struct conf_text *url = &c->state.redis.url;
-    bool redis = c->state.backend == CONFIG_BACKEND_REDIS;
-    if (url->text.p != NULL && !slice_starts(url->text, SLICE("redis://")) &&
-        !slice_starts(url->text, SLICE("rediss://")))
-        conf_error_add(errors, url->at, "expected a URL that begins with redis:// or rediss://");
-    if (redis && !text_given(url))
+    const struct conf_text *prefix = &c->state.redis.prefix;
+    verify_redis(c, errors);
+    if (prefix->text.n > 0 && strpbrk(prefix->text.p, "{}") != NULL)
+        conf_error_add(errors, prefix->at, "braces are not allowed here: they decide where a cluster keeps a key");
+    if (c->state.backend == CONFIG_BACKEND_REDIS && !text_given(&c->state.redis.url))
         conf_error_add(errors, c->state.at, "`state.redis.url` is missing, because `state.backend` is redis");
-    if (redis)
-        conf_warning_add(errors, c->state.at,
-                         "`state.backend: redis` is not built yet: every instance counts for itself");
 }
 
 void verify_rest(const struct config *c, struct conf_errors *errors) {

@@ -43,13 +43,42 @@ static void verify_passthrough(struct config_tenant *t, const struct provider_na
     }
 }
 
+/* May clients call a model so? An alias, `provider/…`, or what a provider's patterns say. */
+static bool is_asked_for(const struct config *c, struct slice name) {
+    for (size_t i = 0; i < c->models.count; i++)
+        if (slice_equal(c->models.items[i].name.text, name)) return true;
+    const char *slash = memchr(name.p, '/', name.n);
+    struct slice front = {name.p, slash != NULL ? (size_t)(slash - name.p) : 0};
+    for (size_t i = 0; i < c->providers.count; i++) {
+        const struct config_provider *p = &c->providers.items[i];
+        if (slash != NULL && slice_equal(p->name.text, front)) return true;
+        for (size_t j = 0; j < p->models.count; j++)
+            if (slice_matches(name, p->models.items[j].text)) return true;
+    }
+    return false;
+}
+
+/* A limit that no request will ever meet: most likely its name is misspelt, and nothing else would say so. */
+static void verify_limited_models(const struct config *c, const struct config_model_limits *l,
+                                  struct conf_errors *errors) {
+    for (size_t i = 0; i < l->count; i++)
+        if (!is_asked_for(c, l->items[i].name.text))
+            conf_warning_add(
+                errors, l->items[i].name.at,
+                "nobody can ask for the model `%s`: no alias has that name, no provider's `models` match it",
+                conf_quote(errors, l->items[i].name.text));
+}
+
 void verify_tenants(struct config *c, struct conf_errors *errors) {
     struct map digests = {0};
     struct provider_names names;
     int64_t now_s = clock_wall_ns(clock_now_ns()) / (int64_t)NS_PER_S;
+    const struct config_model_limits *common = &c->tenant_defaults.limits.models;
     provider_names_init(&names, c);
+    verify_limited_models(c, common, errors);
     for (size_t i = 0; i < c->tenants.count; i++) {
         struct config_tenant *t = &c->tenants.items[i];
+        if (t->limits.models.items != common->items) verify_limited_models(c, &t->limits.models, errors);
         for (size_t j = 0; j < t->keys.count; j++) verify_key(&t->keys.items[j], now_s, &digests, errors);
         verify_key_names(t, errors);
         verify_passthrough(t, &names, errors);

@@ -1,5 +1,5 @@
-/* SHA-256 and constant-time comparison, by OpenSSL. The algorithm is fetched once: a fetch per call costs more than
- * hashing a key does. */
+/* SHA-256, SHA-1 and constant-time comparison, by OpenSSL. The algorithm is fetched once: a fetch per call costs more
+ * than hashing a key does. */
 #include "crypto/digest.h"
 
 #include <assert.h>
@@ -20,6 +20,12 @@ void digest_sha256(struct slice s, uint8_t out[DIGEST_BYTES]) {
     unsigned length = 0;
     int done = EVP_Digest(s.n > 0 ? s.p : "", s.n, out, &length, sha256, NULL);
     assert(done == 1 && length == DIGEST_BYTES);
+}
+
+void digest_sha1(struct slice s, uint8_t out[DIGEST_SHA1_BYTES]) {
+    unsigned length = 0;
+    int done = EVP_Digest(s.n > 0 ? s.p : "", s.n, out, &length, EVP_sha1(), NULL);
+    assert(done == 1 && length == DIGEST_SHA1_BYTES);
 }
 
 bool digest_equal(const uint8_t *a, const uint8_t *b) {

@@ -47,6 +47,23 @@ uint32_t name_id(struct slice text) {
     return id;
 }
 
+/* The name's id when it has one, or gets one of those that are left; else NAME_OTHER. */
+static uint32_t name_id_bounded(struct slice text, _Atomic uint32_t *given, uint32_t most) {
+    pthread_mutex_lock(&lock);
+    bool known = map_get(&ids, text) != NULL;
+    pthread_mutex_unlock(&lock);
+    if (!known && atomic_fetch_add(given, 1) >= most) {
+        atomic_store(given, most);
+        return NAME_OTHER;
+    }
+    return name_id(text);
+}
+
+uint32_t name_told(struct slice text) {
+    static _Atomic uint32_t from_others;
+    return name_id_bounded(text, &from_others, NAMES_FROM_OTHERS_MAX);
+}
+
 uint32_t name_known(struct slice text) {
     enum { CACHE = 64 };
     static _Thread_local struct {
@@ -57,15 +74,10 @@ uint32_t name_known(struct slice text) {
     uint64_t hash = hash_bytes(text.p, text.n);
     uint32_t slot = (uint32_t)hash % CACHE;
     if (cache[slot].hash == hash && slice_equal(name_of(cache[slot].id), text)) return cache[slot].id;
-    pthread_mutex_lock(&lock);
-    bool known = map_get(&ids, text) != NULL;
-    pthread_mutex_unlock(&lock);
-    if (!known && atomic_fetch_add(&from_clients, 1) >= NAMES_FROM_CLIENTS_MAX) {
-        atomic_store(&from_clients, NAMES_FROM_CLIENTS_MAX);
-        return NAME_OTHER;
-    }
+    uint32_t id = name_id_bounded(text, &from_clients, NAMES_FROM_CLIENTS_MAX);
+    if (id == NAME_OTHER) return id; /* not kept: it may be another name's place tomorrow */
     cache[slot].hash = hash;
-    return cache[slot].id = name_id(text);
+    return cache[slot].id = id;
 }
 
 struct slice name_of(uint32_t id) {

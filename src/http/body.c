@@ -22,7 +22,13 @@ enum step {
     BAD,
 };
 
-enum { SIZE_DIGITS_USEFUL = 14, SIZE_DIGITS_MAX = 32, RATIO_FREE_BYTES = 512, RATIO_PER_BYTE = 8 };
+enum {
+    SIZE_DIGITS_PLAIN = 8,
+    SIZE_DIGITS_USEFUL = 14,
+    SIZE_DIGITS_MAX = 32,
+    RATIO_FREE_BYTES = 512,
+    RATIO_PER_BYTE = 8
+};
 
 /* A trailer by such a name is an attempt to frame the message twice. */
 static const struct slice framing_names[] = {SLICE_INIT("content-length"), SLICE_INIT("transfer-encoding"),
@@ -121,6 +127,23 @@ static enum step take_framing(struct body_reader *r, char c) {
     }
 }
 
+/* A chunk's plain beginning or end that stands here whole, in one step: the size and its line end, or the line end
+ * behind the data. Returns its length; 0: it is for the byte machine to judge. */
+static size_t take_plain_framing(struct body_reader *r, const char *p, size_t n) {
+    if (r->state == DATA_CR && n >= 2 && p[0] == '\r' && p[1] == '\n') {
+        r->state = SIZE;
+        return 2;
+    }
+    if (r->state != SIZE || r->size_digits > 0) return 0;
+    size_t digits = 0, most = n < SIZE_DIGITS_PLAIN ? n : SIZE_DIGITS_PLAIN;
+    uint64_t size = 0;
+    for (; digits < most && byte_is(p[digits], BYTE_HEX); digits++) size = size << 4 | hex_value(p[digits]);
+    if (size == 0 || size > CHUNK_BYTES_MAX || n - digits < 2 || p[digits] != '\r' || p[digits + 1] != '\n') return 0;
+    r->left = size;
+    r->state = DATA;
+    return digits + 2;
+}
+
 static struct slice take_data(struct body_reader *r, const char *p, size_t n) {
     if (r->framing != FRAMING_CLOSE) {
         if (n > r->left) n = (size_t)r->left;
@@ -141,7 +164,9 @@ size_t body_reader_take(struct body_reader *r, const char *p, size_t n, struct s
     /* framing after the run is taken along, so that the last data and DONE come in one call */
     while (used < n && r->state < DONE) {
         if (r->state != DATA) {
-            r->state = (uint16_t)take_framing(r, p[used++]);
+            size_t plain = take_plain_framing(r, p + used, n - used);
+            if (plain == 0) r->state = (uint16_t)take_framing(r, p[used++]);
+            used += plain;
         } else if (data->n == 0) {
             *data = take_data(r, p + used, n - used);
             used += data->n;

@@ -131,3 +131,7 @@ size_t sse_take(struct sse_reader *r, const char *p, size_t n, enum sse_kind *ki
 bool sse_inside_event(const struct sse_reader *r) {
     return (r->flags & INSIDE) || r->state == NAME;
 }
+
+bool sse_between_events(const struct sse_reader *r) {
+    return r->state == LINE_START && r->name_length == 0 && r->flags == STARTED;
+}

@@ -135,3 +135,11 @@ void write_http_date(char out[30], int64_t unix_s) {
     memcpy(out, text, 29);
     out[29] = '\0';
 }
+
+void write_date(struct buf *out, int64_t unix_s) {
+    static _Thread_local int64_t kept_s = INT64_MIN;
+    static _Thread_local char kept[30];
+    if (unix_s != kept_s) write_http_date(kept, unix_s);
+    kept_s = unix_s;
+    write_field(out, SLICE("date"), (struct slice){kept, sizeof kept - 1});
+}

@@ -533,6 +533,13 @@ enum json_state json_scan_end(struct json_scan *s) {
     return state_of(s);
 }
 
+void json_scan_known(struct json_scan *s, size_t n) {
+    s->where = AT_END;
+    s->offset = n;
+    s->depth = s->live = 0;
+    s->text_length = 0;
+}
+
 void json_scan_copy(struct json_scan *to, const struct json_scan *from) {
     memcpy(to, from, offsetof(struct json_scan, frames) + from->live * sizeof from->frames[0]);
     if (from->text_length > 0) memcpy(to->text, from->text, from->text_length);

@@ -142,7 +142,7 @@ static void data_take(struct observer *o, struct slice text) {
     bool begins = !o->data_open;
     event_open(o);
     if (o->done_matched < done_text.n) done_match(o, text);
-    size_t known = begins ? prefix_take(&o->prefix, &o->scan, &o->reading.event, text) : 0;
+    size_t known = begins ? prefix_take(&o->prefix, &o->scan, &o->reading, text) : 0;
     text = (struct slice){text.p + known, text.n - known};
     if (o->json != JSON_BAD) o->json = json_scan_feed(&o->scan, text.p, text.n);
 }
@@ -172,8 +172,24 @@ static enum event_verdict event_close(struct observer *o) {
     return r->event.marks ? reading_event_end(r) : EVENT_PASS;
 }
 
+/* An event that is known but for its token and stands here whole is not even split into lines. Returns its length; 0:
+ * it has to be read. */
+static size_t event_known(struct observer *o, const char *p, size_t n) {
+    static const struct slice begin = SLICE_INIT("data: "), end = SLICE_INIT("\n\n");
+    if (n < begin.n || o->data_open || o->name_length > 0 || !sse_between_events(&o->sse)) return 0;
+    if (memcmp(p, begin.p, begin.n) != 0) return 0;
+    size_t length = begin.n + prefix_whole(&o->prefix, &o->reading, (struct slice){p + begin.n, n - begin.n});
+    if (length == begin.n || n - length < end.n || memcmp(p + length, end.p, end.n) != 0) return 0;
+    return length + end.n;
+}
+
 static size_t events_take(struct observer *o, const char *p, size_t n, bool *ended, enum event_verdict *verdict) {
-    size_t used = 0;
+    size_t used = event_known(o, p, n);
+    if (used > 0) {
+        *ended = true;
+        *verdict = reading_event_end(&o->reading);
+        return used;
+    }
     while (used < n) {
         enum sse_kind kind;
         struct slice text;
@@ -250,8 +266,10 @@ void observer_end(struct observer *o, uint64_t wake_ns) {
     if (o->shape == ANSWER_SSE || o->shape == ANSWER_NDJSON) {
         event_close(o);
     } else {
-        if (o->json != JSON_BAD) o->json = json_scan_end(&o->scan);
+        bool readable = o->json != JSON_BAD;
+        if (readable) o->json = json_scan_end(&o->scan);
         complete = o->json == JSON_DONE;
+        o->reading.seen.unclosed = o->shape == ANSWER_JSON && o->body_seen && readable && !complete;
         if (o->shape == ANSWER_JSON) reading_event_end(&o->reading); /* of a cut answer, what there is */
     }
     reading_end(&o->reading, complete);

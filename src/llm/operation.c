@@ -4,6 +4,9 @@
 #include "llm/operation.h"
 
 #include <assert.h>
+#include <stdatomic.h>
+
+#include "facts/names.h"
 
 #define OPERATION_NAME(id, name) [OPERATION_##id] = #name,
 static const char *const names[OPERATION_COUNT] = {OPERATIONS(OPERATION_NAME)};
@@ -12,6 +15,16 @@ static const char *const names[OPERATION_COUNT] = {OPERATIONS(OPERATION_NAME)};
 const char *operation_name(enum operation o) {
     assert(o < OPERATION_COUNT);
     return names[o];
+}
+
+uint32_t operation_id(enum operation o) {
+    static _Atomic uint32_t ids[OPERATION_COUNT];
+    if (o == OPERATION_NONE) return NAME_NONE;
+    uint32_t id = atomic_load_explicit(&ids[o], memory_order_acquire);
+    if (id != 0) return id;
+    id = name_id(slice_of(operation_name(o)));
+    atomic_store_explicit(&ids[o], id, memory_order_release);
+    return id;
 }
 
 static const struct {
@@ -46,12 +59,30 @@ static const struct {
     {SLICE_INIT("countTokens"), OPERATION_COUNT_TOKENS, false},
 };
 
+static bool is_unreserved(uint8_t c) {
+    char lower = ascii_lower((char)c);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* Who decodes the path reads an escaped letter as the letter: it would be another spelling of a model, which neither
+ * the limits nor the price of that name would be found for. */
+static bool is_only_spelling(struct slice model) {
+    const char *at = model.p, *end = model.p + model.n;
+    while ((at = memchr(at, '%', (size_t)(end - at))) != NULL) {
+        uint8_t c;
+        at++;
+        if (end - at >= 2 && hex_decode((struct slice){at, 2}, &c, 1) && is_unreserved(c)) return false;
+    }
+    return true;
+}
+
 /* One path segment, `model:verb`; the verb is behind the last colon. */
 static bool gemini_match(struct slice segment, struct route *route) {
     const char *colon = segment.n ? memrchr(segment.p, ':', segment.n) : NULL;
     if (colon == NULL || colon == segment.p || memchr(segment.p, '/', segment.n)) return false;
     struct slice model = {segment.p, (size_t)(colon - segment.p)};
     struct slice verb = {colon + 1, segment.n - model.n - 1};
+    if (!is_only_spelling(model)) return false;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (!slice_equal(verb, verbs[i].verb)) continue;
         *route = (struct route){.dialect = DIALECT_GEMINI,

@@ -177,7 +177,10 @@ struct price_table *price_table_load(const char *file, char *error, size_t error
                                 : json_loadb(built_in.p, built_in.n, JSON_REJECT_DUPLICATES, &where);
     struct complaint c = {error, error_bytes, file != NULL ? file : "built-in prices", 0};
     if (root == NULL) {
-        snprintf(error, error_bytes, "%s:%d: %s", c.file, where.line, where.text);
+        if (where.line > 0)
+            snprintf(error, error_bytes, "%s:%d: %s", c.file, where.line, where.text);
+        else /* it could not be read at all: the text names it */
+            snprintf(error, error_bytes, "%s", where.text);
         return NULL;
     }
     struct price_table *t = mem_zalloc(sizeof(*t));
@@ -219,8 +222,11 @@ static bool same_price(const struct price *a, const struct price *b) {
     return true;
 }
 
-/* The rows of one model stand together: [*first, the result). */
-static const struct price *rows_of(const struct price_table *t, struct slice model, const struct price **first) {
+struct price_run { /* the rows of one spelling of a model's name */
+    const struct price *first, *end;
+};
+
+static struct price_run rows_of(const struct price_table *t, struct slice model) {
     size_t low = 0, high = t->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -229,24 +235,23 @@ static const struct price *rows_of(const struct price_table *t, struct slice mod
         else
             high = middle;
     }
-    *first = t->rows + low;
-    while (high < t->count && slice_equal(slice_of(t->rows[high].model), model)) high++;
-    return t->rows + high;
+    struct price_run run = {t->rows + low, t->rows + high};
+    while (run.end < t->rows + t->count && slice_equal(slice_of(run.end->model), model)) run.end++;
+    return run;
 }
 
-static const struct price *find_exact(const struct price_table *t, struct slice provider, struct slice model) {
-    const struct price *row, *end = rows_of(t, model, &row);
-    for (; row < end; row++)
+static const struct price *run_of_provider(struct price_run run, struct slice provider) {
+    for (const struct price *row = run.first; row < run.end; row++)
         if (slice_equal(slice_of(row->provider), provider)) return row;
     return NULL;
 }
 
-static const struct price *find_anywhere(const struct price_table *t, struct slice model) {
-    const struct price *first, *end = rows_of(t, model, &first);
-    if (first == end) return NULL;
-    for (const struct price *row = first + 1; row < end; row++)
-        if (!same_price(first, row)) return NULL;
-    return first;
+/* Whoever serves it: when all ask the same for it. */
+static const struct price *run_of_anybody(struct price_run run) {
+    if (run.first == run.end) return NULL;
+    for (const struct price *row = run.first + 1; row < run.end; row++)
+        if (!same_price(run.first, row)) return NULL;
+    return run.first;
 }
 
 /* In a pattern `9` is any digit. */
@@ -271,10 +276,12 @@ static struct slice without_date(struct slice model) {
 const struct price *price_find(const struct price_table *t, struct slice provider, struct slice model) {
     if (t->count == 0 || model.n == 0) return NULL;
     struct slice bare = without_date(model);
-    const struct price *p = find_exact(t, provider, model);
-    if (p == NULL) p = find_exact(t, provider, bare);
-    if (p == NULL) p = find_anywhere(t, model);
-    return p != NULL ? p : find_anywhere(t, bare);
+    struct price_run as_said = rows_of(t, model);
+    struct price_run dateless = bare.n == model.n ? as_said : rows_of(t, bare);
+    const struct price *p = run_of_provider(as_said, provider);
+    if (p == NULL) p = run_of_provider(dateless, provider);
+    if (p == NULL) p = run_of_anybody(as_said);
+    return p != NULL ? p : run_of_anybody(dateless);
 }
 
 static uint64_t at_most(uint64_t value, uint64_t limit) {

@@ -285,6 +285,7 @@ enum event_verdict reading_event_end(struct reading *r) {
     if (token) text_settle(r);
     if (token && r->events) token_note(r, marks);
     if (marks & MARK_COUNTED) usage_settle(r, false);
+    if ((marks & MARK_END) && r->seen.terminator_ns == 0) r->seen.terminator_ns = r->wake_ns;
     if (marks & MARK_END) r->seen.terminated = true;
     if (marks & MARK_ERROR) {
         r->seen.failed = r->seen.failed || r->succeeded;

@@ -1,8 +1,9 @@
 /* What weir must know of a request body: the model, whether the answer is to be streamed, how long it may get. The hard
  * part is that two readers of one body may disagree: a member that stands twice is taken from its first place by some
  * parsers and from its last by others, and then weir would decide about another request than the provider answers. So
- * any decision member that is repeated, however it is escaped, makes the body a bad one. The body itself is never
- * changed; edits are ranges (json/splice.h). */
+ * any decision member that is repeated, however it is escaped, makes the body a bad one, and so does `model` in
+ * capitals: there are parsers that take it for the same. The body itself is never changed; edits are ranges
+ * (json/splice.h). */
 #include "llm/request.h"
 
 #include <assert.h>
@@ -17,7 +18,8 @@ enum found {
     FOUND_INCLUDE_USAGE,
     FOUND_MAX_TOKENS,
     FOUND_CHOICES,
-    FOUND_CONFIG
+    FOUND_CONFIG,
+    FOUND_ALIKE /* `Model`, `MODEL`, … */
 };
 
 static const struct json_path chat_paths[] = {
@@ -55,9 +57,25 @@ static const struct json_path gemini_paths[] = {
 static struct json_paths *chat, *plain, *gemini;
 static pthread_once_t compile_once = PTHREAD_ONCE_INIT;
 
+/* The wanted paths, and every way to write `model` with capitals. */
+static struct json_paths *paths_with_alike(const struct json_path *wanted, size_t count) {
+    static const char model[] = "model";
+    enum { LETTERS = sizeof model - 1, ALIKE = (1 << LETTERS) - 1 };
+    struct json_path paths[ALIKE + 16];
+    char names[ALIKE][sizeof model];
+    assert(count <= 16);
+    for (unsigned n = 0; n < ALIKE; n++) {
+        unsigned capitals = n + 1;
+        for (unsigned i = 0; i <= LETTERS; i++) names[n][i] = (char)(model[i] - (capitals >> i & 1 ? 'a' - 'A' : 0));
+        paths[n] = (struct json_path){names[n], FOUND_ALIKE};
+    }
+    memcpy(paths + ALIKE, wanted, count * sizeof *wanted); /* last is found first */
+    return json_paths_new(paths, ALIKE + count);
+}
+
 static void paths_compile(void) {
-    chat = json_paths_new(chat_paths, COUNT(chat_paths));
-    plain = json_paths_new(plain_paths, COUNT(plain_paths));
+    chat = paths_with_alike(chat_paths, COUNT(chat_paths));
+    plain = paths_with_alike(plain_paths, COUNT(plain_paths));
     gemini = json_paths_new(gemini_paths, COUNT(gemini_paths));
 }
 
@@ -89,7 +107,7 @@ static void larger_number(const struct json_value *v, uint32_t *largest) {
 static void value_found(void *context, const struct json_value *v) {
     struct request_facts *f = context;
     if (f->failure == FAILURE_BAD_JSON) return;
-    if (v->member_repeated) {
+    if (v->member_repeated || v->id == FOUND_ALIKE) {
         f->failure = FAILURE_BAD_JSON;
         return;
     }
@@ -119,7 +137,8 @@ static void value_found(void *context, const struct json_value *v) {
         larger_number(v, &f->choices);
         break;
     case FOUND_CONFIG:
-        break; /* looked at only for being there twice */
+    case FOUND_ALIKE:
+        break; /* looked at only for being there twice, or at all */
     }
 }
 

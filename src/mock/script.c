@@ -178,9 +178,11 @@ static bool fault_in_body(const struct build *b) {
 static void put_body(struct build *b, struct slice data, uint64_t fault_byte) {
     if (b->over) return;
     bool hit = fault_byte >= b->body_bytes && fault_byte - b->body_bytes < data.n;
-    if (hit) data.n = (size_t)(fault_byte - b->body_bytes);
-    put_framed(b, data);
-    if (hit) fail_now(b);
+    size_t before = hit ? (size_t)(fault_byte - b->body_bytes) : data.n;
+    put_framed(b, (struct slice){data.p, before});
+    if (!hit) return;
+    fail_now(b);
+    if (!b->over) put_framed(b, (struct slice){data.p + before, data.n - before});
 }
 
 static void flush_group(struct build *b) {

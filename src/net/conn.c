@@ -160,10 +160,12 @@ static void connect_finished(struct conn *c) {
     }
     c->connecting = false;
     c->connected_ns = c->loop->wake_ns;
-    if (c->tls != NULL)
-        c->handshaking = true;
-    else
+    if (c->tls == NULL) {
         conn_ready(c, c->loop->wake_ns);
+        return;
+    }
+    c->handshaking = true;
+    if (c->ops->on_connected != NULL) c->ops->on_connected(c);
 }
 
 void conn_ready(struct conn *c, uint64_t ready_ns) {

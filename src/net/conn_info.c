@@ -1,6 +1,6 @@
 /* What a connection can tell about itself and its peer. */
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* the C library's own knows no tcpi_min_rtt */
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <stdio.h>
@@ -30,7 +30,9 @@ bool conn_tls_reused(const struct conn *c) {
     return c->tls != NULL && SSL_session_reused(c->tls->ssl) == 1;
 }
 
-/* The kernel is asked at most four times a second a connection: the figure is smoothed over longer than that. */
+/* The least that the kernel has seen of late, not its smoothed figure: a peer may put its acknowledgements off for 40
+ * ms and more, to send them with its answer, which would make the way to it look longer than it is. The kernel is asked
+ * at most four times a second a connection. */
 #define RTT_FRESH_NS (250 * NS_PER_MS)
 
 uint64_t conn_rtt_ns(struct conn *c) {
@@ -40,7 +42,8 @@ uint64_t conn_rtt_ns(struct conn *c) {
     c->rtt_read_ns = c->loop->now_ns;
     c->rtt_ns = 0;
     if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
-    return c->rtt_ns = info.tcpi_rtt * NS_PER_US;
+    if (info.tcpi_min_rtt == UINT32_MAX) return 0; /* none was seen */
+    return c->rtt_ns = info.tcpi_min_rtt * NS_PER_US;
 }
 
 void conn_acks_put_off(struct conn *c) {

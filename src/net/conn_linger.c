@@ -1,12 +1,16 @@
 /* Leaving politely: closing a socket with unread input makes the kernel reset it, and the reset can destroy the answer
  * the peer has not read yet. So the output goes out first, then our end is told, and what the peer still sends is
  * thrown away for a bounded time and size (RFC 9112 9.6). */
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include "base/clock.h"
 #include "conn_private.h"
 
 #define LINGER_SEND_NS (10 * NS_PER_S)
 #define LINGER_DISCARD_NS (2 * NS_PER_S)
 #define LINGER_DISCARD_BYTES UINT64_C(65536)
+#define LINGER_LOOK_NS (20 * NS_PER_MS) /* the kernel tells nobody when the peer has acknowledged all */
 
 static void sending_end(struct conn *c) {
     conn_tls_farewell(c);
@@ -81,5 +85,41 @@ void conn_close_lingering(struct conn *c) {
         c->drain_owed = true;
         conn_deadline_set(c, c->loop->now_ns + LINGER_SEND_NS);
     }
+    if (!c->closing) conn_read_resume(c);
+}
+
+/* ---- leaving by a reset ---- */
+
+static size_t abort_bytes(struct conn *c, const char *p, size_t n) {
+    (void)c, (void)p;
+    return n;
+}
+
+static void abort_eof(struct conn *c) {
+    (void)c; /* it may still read */
+}
+
+/* A reset throws away what the peer's side has not acknowledged. */
+static void abort_deadline(struct conn *c) {
+    int unacknowledged = 0;
+    bool waits = ioctl(c->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0;
+    if (waits && c->loop->now_ns < c->linger_mark)
+        conn_deadline_set(c, c->loop->now_ns + LINGER_LOOK_NS);
+    else
+        conn_abort(c);
+}
+
+static const struct conn_ops abort_ops = {
+    .on_bytes = abort_bytes, .on_eof = abort_eof, .on_deadline = abort_deadline, .on_close = linger_close};
+
+void conn_abort_lingering(struct conn *c) {
+    if (c->closing) return;
+    conn_owner_set(c, &abort_ops, NULL);
+    c->linger_mark = c->loop->now_ns + LINGER_SEND_NS;
+    buf_clear(&c->in);
+    if (c->broken || c->connecting || c->handshaking)
+        conn_abort(c);
+    else
+        abort_deadline(c);
     if (!c->closing) conn_read_resume(c);
 }

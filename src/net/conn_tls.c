@@ -73,7 +73,8 @@ static enum tls_result decrypt_and_give(struct conn *c) {
     do {
         result = tls_read(c->tls, plain + filled, LOOP_SCRATCH_BYTES - filled, &n, &c->out);
         filled += n;
-    } while (result == TLS_DONE && filled < LOOP_SCRATCH_BYTES);
+    } while (result == TLS_DONE && filled < LOOP_SCRATCH_BYTES && tls_has_more(c->tls));
+    if (result == TLS_DONE && !tls_has_more(c->tls)) result = TLS_MORE;
     if (filled > 0) conn_give(c, plain, filled);
     return result;
 }

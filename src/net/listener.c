@@ -87,15 +87,21 @@ static void starve(struct listener *x, int error) {
     arm(x);
 }
 
+static bool accept_one(struct listener *x) {
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    int fd = accept4(x->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) x->on_accept(x->context, fd, (struct sockaddr *)&peer, x->loop->wake_ns);
+    return fd >= 0;
+}
+
+void listener_accept_all(struct listener *x) {
+    for (int i = 0; i < LISTEN_BACKLOG && accept_one(x); i++) continue;
+}
+
 static void accept_some(struct listener *x) {
     for (int i = 0; i < ACCEPTS_PER_TURN && x->armed; i++) {
-        struct sockaddr_storage peer;
-        socklen_t size = sizeof peer;
-        int fd = accept4(x->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            x->on_accept(x->context, fd, (struct sockaddr *)&peer, x->loop->wake_ns);
-            continue;
-        }
+        if (accept_one(x)) continue;
         if (errno == EAGAIN) return;
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) starve(x, errno);
         /* anything else is about that one connection (accept(2): pending network errors) */

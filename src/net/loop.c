@@ -18,10 +18,32 @@ static void wheel_rearm(struct wheel *w, uint64_t due_ns) {
     event_add(&l->wheel_event, &wait);
 }
 
+#define LATE_NS (100 * NS_PER_MS)
+enum { LATE_TURNS_MAX = 16 };
+
+/* Timers that are this late mean that the process did not run: stopped, frozen, starved. What has arrived meanwhile
+ * moves deadlines, and has not been looked at: a wait that a stop interrupts returns without it, and one returns a part
+ * only. So sockets come first, until a turn finds none ready. */
+static bool looks_first(struct loop *l, bool found_some, uint64_t now_ns) {
+    uint64_t armed = l->wheel.armed_slot;
+    bool late = armed != 0 && armed != UINT64_MAX && now_ns > armed * l->wheel.slot_ns + LATE_NS;
+    if (!late || l->late_turns >= LATE_TURNS_MAX || (l->late_turns > 0 && !found_some)) {
+        l->late_turns = 0;
+        return false;
+    }
+    l->late_turns++;
+    return true;
+}
+
 static void wheel_turn(evutil_socket_t fd, short what, void *context) {
     (void)fd, (void)what;
     struct loop *l = context;
-    wheel_advance(&l->wheel, loop_callback_begin(l));
+    bool found_some = l->in_turn; /* timers are last in a turn */
+    uint64_t now_ns = loop_callback_begin(l);
+    if (looks_first(l, found_some, now_ns))
+        wheel_rearm(&l->wheel, now_ns);
+    else
+        wheel_advance(&l->wheel, now_ns);
     loop_callback_end(l);
 }
 
@@ -96,6 +118,16 @@ void loop_defer(struct loop *l, struct loop_task *task) {
     task->next = NULL;
     *l->tasks_tail = task;
     l->tasks_tail = &task->next;
+}
+
+void loop_undefer(struct loop *l, struct loop_task *task) {
+    if (!task->queued) return;
+    struct loop_task **at = &l->tasks;
+    while (*at != NULL && *at != task) at = &(*at)->next;
+    assert(*at == task);
+    *at = task->next;
+    if (task->next == NULL) l->tasks_tail = at;
+    task->queued = false;
 }
 
 /* Runs the tasks queued so far; what they queue themselves waits for the next turn, which then does not sleep. */

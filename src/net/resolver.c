@@ -18,7 +18,7 @@
 
 #define FAILURE_NS NS_PER_S
 #define STALE_TTLS 10
-enum { POST_TRIES = 2000 /* of a millisecond each */ };
+enum { POST_TRIES = 2000 /* of a millisecond each */, ENTRIES_MANY = 1024 /* from then on old ones are let go */ };
 
 struct entry {
     char *host, *port;
@@ -62,6 +62,12 @@ static bool lookup(const char *host, const char *port, int flags, struct address
     return out->count > 0;
 }
 
+static void entry_free(struct entry *e) {
+    mem_free(e->host);
+    mem_free(e->port);
+    mem_free(e);
+}
+
 static void release(struct resolver *x) {
     pthread_mutex_lock(&x->lock);
     bool last = --x->users == 0;
@@ -70,12 +76,7 @@ static void release(struct resolver *x) {
     size_t cursor = 0;
     struct slice name;
     void *value;
-    while (map_next(&x->entries, &cursor, &name, &value)) {
-        struct entry *e = value;
-        mem_free(e->host);
-        mem_free(e->port);
-        mem_free(e);
-    }
+    while (map_next(&x->entries, &cursor, &name, &value)) entry_free(value);
     map_clear(&x->entries);
     pthread_cond_destroy(&x->work);
     pthread_mutex_destroy(&x->lock);
@@ -180,11 +181,31 @@ void resolver_free(struct resolver *x) {
     release(x);
 }
 
+/* Under the lock. Names of configurations that have gone: nobody has asked for them while they grew too old to use. */
+static void entries_purge(struct resolver *x) {
+    struct map kept = {0};
+    size_t cursor = 0;
+    struct slice name;
+    void *value;
+    uint64_t now = clock_now_ns();
+    while (map_next(&x->entries, &cursor, &name, &value)) {
+        struct entry *e = value;
+        bool used = e->looking || now < e->retry_ns + STALE_TTLS * x->ttl_ns;
+        if (used)
+            map_put(&kept, name, e);
+        else
+            entry_free(e);
+    }
+    map_clear(&x->entries);
+    x->entries = kept;
+}
+
 static struct entry *entry_get(struct resolver *x, const char *host, const char *port) {
     struct buf name = {0};
     buf_printf(&name, "%s %s", host, port);
     struct entry *e = map_get(&x->entries, buf_slice(&name));
     if (e == NULL) {
+        if (x->entries.count >= ENTRIES_MANY) entries_purge(x);
         e = mem_zalloc(sizeof *e);
         e->host = mem_strndup(host, strlen(host));
         e->port = mem_strndup(port, strlen(port));
@@ -205,6 +226,17 @@ static void look_up(struct resolver *x, struct entry *e) {
 static bool is_literal(const char *host) {
     unsigned char bytes[sizeof(struct in6_addr)];
     return strchr(host, ':') != NULL || inet_pton(AF_INET, host, bytes) == 1;
+}
+
+bool resolver_peek(struct resolver *x, const char *host, const char *port, struct addresses *answer) {
+    if (is_literal(host)) return false;
+    pthread_mutex_lock(&x->lock);
+    struct entry *e = entry_get(x, host, port);
+    if (clock_now_ns() >= e->retry_ns && !e->looking) look_up(x, e);
+    bool known = e->answer.count > 0;
+    if (known) *answer = e->answer;
+    pthread_mutex_unlock(&x->lock);
+    return known;
 }
 
 bool resolver_ask(struct resolver *x, struct resolve *r) {

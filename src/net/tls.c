@@ -70,10 +70,14 @@ void tls_free(struct tls *t) {
     mem_free(t);
 }
 
+/* SSL_get_error() goes by the thread's error queue too, so that must be empty before each call; it nearly always is. */
+static void errors_forget(void) {
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 static enum tls_result judge(struct tls *t, int outcome) {
+    if (outcome > 0) return TLS_DONE;
     switch (SSL_get_error(t->ssl, outcome)) {
-    case SSL_ERROR_NONE:
-        return TLS_DONE;
     case SSL_ERROR_WANT_READ:
         return TLS_MORE;
     case SSL_ERROR_ZERO_RETURN:
@@ -90,7 +94,7 @@ static enum tls_result judge(struct tls *t, int outcome) {
 enum tls_result tls_handshake(struct tls *t, struct buf *sink) {
     t->sink = sink;
     t->begun = true;
-    ERR_clear_error();
+    errors_forget();
     enum tls_result result = judge(t, SSL_do_handshake(t->ssl));
     assert(result != TLS_MORE || t->source_bytes == 0);
     return result == TLS_ENDED ? TLS_FAILED : result;
@@ -100,7 +104,7 @@ enum tls_result tls_read(struct tls *t, char *out, size_t out_bytes, size_t *n, 
     t->sink = sink;
     *n = 0;
     if (t->failed) return TLS_FAILED;
-    ERR_clear_error();
+    errors_forget();
     size_t before = buf_length(sink);
     enum tls_result result = judge(t, SSL_read_ex(t->ssl, out, out_bytes, n));
     t->reply_bytes += buf_length(sink) - before;
@@ -108,11 +112,16 @@ enum tls_result tls_read(struct tls *t, char *out, size_t out_bytes, size_t *n, 
     return t->failed ? TLS_FAILED : result;
 }
 
+/* Pending is also the beginning of a record whose end has not come: then one read too many is made. */
+bool tls_has_more(const struct tls *t) {
+    return t->source_bytes > 0 || SSL_has_pending(t->ssl);
+}
+
 bool tls_write(struct tls *t, const char *p, size_t n, struct buf *sink) {
     t->sink = sink;
     while (n > 0 && !t->failed) {
         size_t written = 0;
-        ERR_clear_error();
+        errors_forget();
         if (judge(t, SSL_write_ex(t->ssl, p, n, &written)) != TLS_DONE) {
             t->failed = true;
             break;
@@ -126,7 +135,7 @@ bool tls_write(struct tls *t, const char *p, size_t n, struct buf *sink) {
 void tls_farewell(struct tls *t, struct buf *sink) {
     if (t->failed || !SSL_is_init_finished(t->ssl) || (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN) != 0) return;
     t->sink = sink;
-    ERR_clear_error();
+    errors_forget();
     SSL_shutdown(t->ssl);
-    ERR_clear_error();
+    errors_forget();
 }

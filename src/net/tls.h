@@ -27,6 +27,8 @@ struct tls *tls_new(struct tls_context *context, const char *host); /* host NULL
 void tls_free(struct tls *t);
 enum tls_result tls_handshake(struct tls *t, struct buf *sink); /* may queue an alert when it fails */
 enum tls_result tls_read(struct tls *t, char *out, size_t out_bytes, size_t *n, struct buf *sink); /* DONE: *n bytes */
+/* May another tls_read() bring something? Asking costs nothing, beside a read that is in vain. */
+bool tls_has_more(const struct tls *t);
 /* All n bytes, as records of at most 16 KiB; false when it failed. */
 bool tls_write(struct tls *t, const char *p, size_t n, struct buf *sink);
 void tls_farewell(struct tls *t, struct buf *sink); /* close_notify, unless it failed or was sent */

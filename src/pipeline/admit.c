@@ -1,9 +1,11 @@
 /* Admission: what the body says. Who calls was decided at the head; here the body must be valid, the model allowed. */
 #include "base/clock.h"
 #include "facts/names.h"
+#include "limiting.h"
 #include "pipeline/exchange.h"
 #include "respond.h"
 #include "steps.h"
+#include "usage_sums.h"
 
 static bool workload_matches(const struct exchange *x, const struct config_workload *w) {
     return (w->match.path.text.p == NULL || slice_matches(x->head.path, w->match.path.text)) &&
@@ -50,24 +52,48 @@ static enum failure model_judge(struct exchange *x) {
     return FAILURE_MODEL_NOT_ALLOWED;
 }
 
+static enum failure own_answer(struct exchange *x) {
+    if (x->route.operation == OPERATION_LIVE) return respond_live(x);
+    if (x->route.operation == OPERATION_MODELS)
+        respond_models(x);
+    else
+        respond_usage(x);
+    return FAILURE_NONE;
+}
+
+/* The configuration has changed since the head was judged: a key that was taken out meanwhile gets nothing any more. */
+enum failure admit_key_again(const struct exchange *x) {
+    const struct worker *w = x->worker;
+    if (x->conf == w->conf) return FAILURE_NONE;
+    int64_t now_s = clock_wall_ns(w->loop->now_ns) / (int64_t)NS_PER_S;
+    return tenants_still_allow(w->conf->tenants, x->key != NULL ? x->key->digest : NULL, now_s);
+}
+
+/* Both are asked at the same time, where there is somebody to ask. */
+static bool usage_is_shown(struct exchange *x) {
+    bool limits = limits_shown(x), sums = usage_sums_shown(x);
+    return limits && sums;
+}
+
 enum step admit_enter(struct exchange *x, struct attempt *a) {
     (void)a;
-    if (x->route.operation == OPERATION_MODELS || x->route.operation == OPERATION_USAGE) {
-        if (x->route.operation == OPERATION_MODELS)
-            respond_models(x);
-        else
-            respond_usage(x);
+    if (operation_is_own(x->route.operation)) {
+        if (x->route.operation == OPERATION_USAGE && !usage_is_shown(x)) return STEP_WAIT;
+        x->failure = own_answer(x);
+        if (x->failure != FAILURE_NONE) return STEP_FAIL;
         exchange_answered(x);
         return STEP_WAIT;
     }
     if (x->route.model_in_path) x->model_requested = x->route.model;
     x->failure = body_read_facts(x);
     if (x->failure == FAILURE_NONE) x->failure = model_judge(x);
+    if (x->failure == FAILURE_NONE) x->failure = admit_key_again(x);
     x->workload = workload_find(x);
     return x->failure == FAILURE_NONE ? STEP_NEXT : STEP_FAIL;
 }
 
 void admit_cancel(struct exchange *x, struct attempt *a) {
-    (void)a;
+    usage_sums_cancel(x);
+    limits_cancel(x, a);
     x->facts = NULL;
 }

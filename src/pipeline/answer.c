@@ -5,12 +5,18 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "complaint.h"
+#include "failover.h"
 #include "http/write.h"
 #include "receive.h"
+#include "redact.h"
 #include "relay.h"
+#include "race.h"
 #include "respond.h"
+#include "retry_hint.h"
 #include "send.h"
 #include "steps.h"
+#include "targets.h"
 
 enum { INTERIM_MAX = 8, ANSWER_HEAD_MAX = 65536 };
 
@@ -50,8 +56,9 @@ static void field_relay(struct buf *out, const struct http_head *h, const struct
     buf_append(out, "\r\n", 2);
 }
 
-static void framing_write(struct exchange *x, const struct http_head *h, struct buf *out) {
-    switch (x->answer_framing) {
+static void framing_write(struct attempt *a, const struct http_head *h, struct buf *out) {
+    struct exchange *x = a->exchange;
+    switch (a->framing) {
     case FRAMING_LENGTH:
         buf_append_text(out, "content-length: ");
         buf_append_u64(out, h->content_length);
@@ -75,70 +82,124 @@ static void framing_write(struct exchange *x, const struct http_head *h, struct 
         buf_append_text(out, "connection: keep-alive\r\n");
 }
 
-static void head_relay(struct exchange *x, const struct http_head *h, struct buf *out) {
-    if (x->received_ns == 0) x->keep_client = false;
+/* An error may repeat in its fields what it was sent, as well as in its body. */
+static void head_redact(struct attempt *a, struct buf *out, size_t from) {
+    struct slice secret = a->target->provider->secret;
+    if (a->refused == FAILURE_NONE || secret.n == 0) return;
+    struct redactor *r = redactor_new(&a->exchange->arena, secret);
+    char *at = out->data + out->start + from;
+    struct slice ready = redact_take(r, (struct slice){at, buf_length(out) - from}), rest = redact_end(r);
+    memcpy(at, ready.p, ready.n);
+    memcpy(at + ready.n, rest.p, rest.n);
+}
+
+/* What of the head stays true however long it waits. */
+static void head_fixed(struct attempt *a, const struct http_head *h, struct buf *out) {
+    struct exchange *x = a->exchange;
+    if (x->received_ns == 0 || exchange_is_last(x)) x->keep_client = false;
     write_status_line(out, h->status);
+    size_t fields_at = buf_length(out);
     for (unsigned i = 0; i < h->field_count; i++) field_relay(out, h, &h->fields[i]);
-    respond_fields(x, out);
+    head_redact(a, out, fields_at);
+    if (h->first[FIELD_DATE] == 0) write_date(out, clock_wall_ns(x->worker->loop->now_ns) / (int64_t)NS_PER_S);
     bool busy = h->status == 429 || h->status == 503;
     if (busy && h->first[FIELD_RETRY_AFTER] == 0) write_field(out, SLICE("retry-after"), SLICE("1"));
+    framing_write(a, h, out);
+}
+
+void answer_head_own(struct attempt *a, struct buf *out) {
+    struct exchange *x = a->exchange;
+    respond_fields(x, a, out);
     if (x->debug) {
-        uint64_t ns = x->ledger.spent_ns[PHASE_ADMIT] + x->attempt.ledger.spent_ns[PHASE_QUEUE] +
-                      x->ledger.spent_ns[PHASE_LOOP] + x->attempt.ledger.spent_ns[PHASE_LOOP];
+        uint64_t ns = x->ledger.spent_ns[PHASE_ADMIT] + x->ledger.spent_ns[PHASE_QUEUE] +
+                      a->ledger.spent_ns[PHASE_QUEUE] + x->ledger.spent_ns[PHASE_LOOP] + a->ledger.spent_ns[PHASE_LOOP];
         buf_append_text(out, "x-weir-overhead-ms: ");
         json_text_ms(out, ns);
         buf_append(out, "\r\n", 2);
     }
-    framing_write(x, h, out);
     buf_append(out, "\r\n", 2);
 }
 
-/* Milliseconds with decimals, as some providers tell their own processing time. */
+/* Milliseconds with decimals, as some providers tell their own processing time; 0 when it is none. */
 static uint64_t ms_field_ns(struct slice value) {
     const char *dot = memchr(value.p, '.', value.n);
-    uint64_t whole = 0;
-    struct slice digits = {value.p, dot ? (size_t)(dot - value.p) : value.n};
-    return slice_to_u64(digits, &whole) && whole < UINT64_C(1) << 40 ? whole * NS_PER_MS : 0;
-}
-
-static void facts_keep(struct exchange *x, const struct http_head *h) {
-    static const enum field_id ids[] = {FIELD_X_REQUEST_ID, FIELD_REQUEST_ID};
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0] && x->provider_request_id.n == 0; i++)
-        if (h->first[ids[i]] != 0) x->provider_request_id = exchange_copy(x, head_value(h, ids[i]));
-    static const enum field_id times[] = {FIELD_OPENAI_PROCESSING_MS, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME};
-    for (size_t i = 0; i < sizeof times / sizeof times[0] && x->provider_ns == 0; i++)
-        if (h->first[times[i]] != 0) x->provider_ns = ms_field_ns(head_value(h, times[i]));
-}
-
-/* The answer begins: decides how its body is looked at and relayed, and writes the client's head in front of it. */
-static void answer_begin(struct exchange *x, const struct http_head *h, struct outgoing *out) {
-    struct attempt *a = &x->attempt;
-    struct slice type = head_value(h, FIELD_CONTENT_TYPE);
-    enum failure f = status_failure(x, h->status);
-    if (f != FAILURE_NONE) {
-        x->failure = f;
-        x->source = SOURCE_PROVIDER;
-        if (x->target->provider->secret.n > 0) relay_redact_begin(x);
-    } else if (h->framing != FRAMING_NONE) {
-        x->observer = observer_init(x->scan_memory, x->route.dialect, x->route.operation, x->stream, type, h->status);
-        if (x->usage_injected && observer_shape(x->observer) == ANSWER_SSE) x->relay = RELAY_EVENTS;
+    struct slice whole = {value.p, dot != NULL ? (size_t)(dot - value.p) : value.n};
+    uint64_t ms = 0, fraction_ns = 0, unit = NS_PER_MS;
+    if (!slice_to_u64(whole, &ms) || ms >= UINT64_C(1) << 40) return 0;
+    for (size_t i = whole.n + 1; i < value.n; i++) {
+        char digit = value.p[i];
+        if (digit < '0' || digit > '9') return 0;
+        unit /= 10;
+        fraction_ns += unit * (uint64_t)(digit - '0');
     }
-    bool sse = x->observer != NULL && observer_shape(x->observer) == ANSWER_SSE;
-    x->status = (uint16_t)h->status;
-    x->answer_framing = framing_choose(x, h, x->relay == RELAY_EVENTS || (x->debug && sse));
+    return ms * NS_PER_MS + fraction_ns;
+}
+
+static void facts_keep(struct attempt *a, const struct http_head *h) {
+    static const enum field_id ids[] = {FIELD_X_REQUEST_ID, FIELD_REQUEST_ID};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0] && a->provider_request_id.n == 0; i++)
+        if (h->first[ids[i]] != 0) a->provider_request_id = exchange_copy(a->exchange, head_value(h, ids[i]));
+    static const enum field_id times[] = {FIELD_OPENAI_PROCESSING_MS, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME};
+    for (size_t i = 0; i < sizeof times / sizeof times[0] && a->provider_ns == 0; i++)
+        if (h->first[times[i]] != 0) a->provider_ns = ms_field_ns(head_value(h, times[i]));
+}
+
+/* How its body is looked at and passed on. */
+static void body_begin(struct attempt *a, const struct http_head *h) {
+    const struct exchange *x = a->exchange;
+    if (a->refused != FAILURE_NONE) {
+        if (a->target->provider->secret.n > 0) relay_redact_begin(a);
+    } else if (h->framing != FRAMING_NONE) {
+        struct slice type = head_value(h, FIELD_CONTENT_TYPE);
+        a->observer =
+            observer_init(a->observer_memory, x->route.dialect, x->route.operation, x->stream, type, h->status);
+        if (a->usage_injected && observer_shape(a->observer) == ANSWER_SSE) a->relay = RELAY_EVENTS;
+    }
+    bool sse = a->observer != NULL && observer_shape(a->observer) == ANSWER_SSE;
+    a->framing = framing_choose(x, h, a->relay == RELAY_EVENTS || (x->debug && sse));
     body_reader_init(&a->reader, h->framing, h->content_length);
-    head_relay(x, h, &out->flat);
+}
+
+void answer_commit(struct attempt *a) {
+    struct exchange *x = a->exchange;
+    race_won(a);
+    a->holding = false;
+    a->hedge_due_ns = 0;
+    if (a->refused != FAILURE_NONE) {
+        x->failure = a->refused;
+        x->source = SOURCE_PROVIDER;
+        target_failed(a, a->refused);
+    }
+    x->status = a->status;
     x->answered = true;
-    a->head_done = true;
     if (a->sent) body_clear(&x->body, &x->worker->blocks); /* nobody will ask for it again */
+}
+
+/* The answer begins: the client's head is written in front of it, and whether it may go out at once is decided. The
+ * part of weir's own in one that is held is written when it goes out (hold.c). */
+static void answer_begin(struct attempt *a, const struct http_head *h, struct outgoing *out) {
+    a->refused = status_failure(a->exchange, h->status);
+    body_begin(a, h);
+    head_fixed(a, h, &out->flat);
+    a->head_done = true;
     a->keep = h->keep_alive && h->framing != FRAMING_CLOSE;
+    if (a->refused != FAILURE_NONE && a->target->health != NULL)
+        retry_hint_head(&a->hint, h, clock_wall_ns(a->exchange->worker->loop->now_ns) / (int64_t)NS_PER_S);
+    a->holding = a->exchange->failover != NULL && failover_holds(a);
+    if (a->holding) {
+        out->head_bytes = buf_length(&out->flat);
+        outgoing_run_close(out);
+    } else {
+        answer_head_own(a, &out->flat);
+        answer_commit(a);
+    }
 }
 
 /* ---- its bytes ---- */
 
 /* Takes one head off the bytes. Returns how many were used; 0 with nothing failed: more are needed. */
-static size_t head_take(struct exchange *x, struct slice seen, struct http_head *h) {
-    struct attempt *a = &x->attempt;
+static size_t head_take(struct attempt *a, struct slice seen, struct http_head *h) {
+    const struct exchange *x = a->exchange;
     static const struct head_limits limits = {8192, ANSWER_HEAD_MAX, 200};
     size_t length = head_end(seen.p, seen.n, &a->head_scanned);
     if (length == 0) {
@@ -153,8 +214,8 @@ static size_t head_take(struct exchange *x, struct slice seen, struct http_head 
     return length;
 }
 
-static void head_bytes(struct exchange *x, struct slice *bytes, struct outgoing *out) {
-    struct attempt *a = &x->attempt;
+static void head_bytes(struct attempt *a, struct slice *bytes, struct outgoing *out) {
+    const struct exchange *x = a->exchange;
     bool partial = buf_length(&a->head_part) > 0;
     size_t before = buf_length(&a->head_part);
     if (partial) buf_append_slice(&a->head_part, *bytes);
@@ -162,18 +223,18 @@ static void head_bytes(struct exchange *x, struct slice *bytes, struct outgoing 
     size_t used = 0;
     struct http_head h;
     while (!a->head_done && a->failure == FAILURE_NONE) {
-        size_t length = head_take(x, (struct slice){seen.p + used, seen.n - used}, &h);
+        size_t length = head_take(a, (struct slice){seen.p + used, seen.n - used}, &h);
         if (length == 0 || a->failure != FAILURE_NONE) break;
         used += length;
         if (h.status < 200) continue;
         a->head_ns = x->worker->loop->wake_ns;
         a->status = (uint16_t)h.status;
-        facts_keep(x, &h);
+        facts_keep(a, &h);
         enum failure f = status_failure(x, h.status);
         if (f != FAILURE_NONE && !is_relayed(f))
             a->failure = f;
         else
-            answer_begin(x, &h, out);
+            answer_begin(a, &h, out);
     }
     if (a->head_done) {
         *bytes = (struct slice){bytes->p + (used - before), bytes->n - (used - before)};
@@ -187,113 +248,127 @@ static void head_bytes(struct exchange *x, struct slice *bytes, struct outgoing 
     }
 }
 
-static void answer_bytes(struct exchange *x, const char *p, size_t n) {
-    struct attempt *a = &x->attempt;
+static void answer_bytes(struct attempt *a, const char *p, size_t n) {
+    struct exchange *x = a->exchange;
     struct outgoing out;
     struct slice bytes = {p, n};
     outgoing_begin(&out, x->worker);
     a->any_byte = true;
-    if (!a->head_done) head_bytes(x, &bytes, &out);
-    if (a->head_done && a->failure == FAILURE_NONE) relay_bytes(x, &out, bytes);
-    if (!x->upstream_paused) attempt_deadline(x);
-    stage_run(x);
+    if (!a->head_done) head_bytes(a, &bytes, &out);
+    if (a->head_done && a->failure == FAILURE_NONE) relay_bytes(a, &out, bytes);
+    if (!x->upstream_paused) attempt_deadline(a);
+    attempt_run(a);
 }
 
 static size_t answer_on_bytes(struct conn *c, const char *p, size_t n) {
     struct upstream *u = c->owner;
-    struct exchange *x = u->user;
-    exchange_callback_begin(x);
+    struct attempt *a = u->user;
+    struct exchange *x = a->exchange;
+    attempt_callback_begin(a);
     upstream_heard(u);
-    answer_bytes(x, p, n);
+    answer_bytes(a, p, n);
     exchange_callback_end(x);
     return n;
 }
 
 /* ---- its connection ---- */
 
+static void answer_on_connected(struct conn *c) {
+    struct upstream *u = c->owner;
+    struct attempt *a = u->user;
+    ledger_enter(&a->ledger, PHASE_TLS, c->connected_ns);
+}
+
 static void answer_on_ready(struct conn *c) {
     struct upstream *u = c->owner;
-    struct exchange *x = u->user;
-    if (c->tls != NULL) ledger_enter(&x->attempt.ledger, PHASE_TLS, c->connected_ns);
-    exchange_callback_begin(x);
-    x->attempt.connected = true;
-    stage_run(x);
+    struct attempt *a = u->user;
+    struct exchange *x = a->exchange;
+    attempt_callback_begin(a);
+    a->connected = true;
+    attempt_run(a);
     exchange_callback_end(x);
 }
 
 static void answer_on_drained(struct conn *c) {
     struct upstream *u = c->owner;
-    struct exchange *x = u->user;
-    exchange_callback_begin(x);
-    x->attempt.progress_ns = x->worker->loop->now_ns;
-    stage_run(x);
+    struct attempt *a = u->user;
+    struct exchange *x = a->exchange;
+    attempt_callback_begin(a);
+    a->progress_ns = x->worker->loop->now_ns;
+    attempt_run(a);
     exchange_callback_end(x);
 }
 
 /* May the request be given once more, on a fresh connection, without anybody noticing? */
-static bool is_stale(const struct exchange *x) {
-    const struct attempt *a = &x->attempt;
+static bool is_stale(const struct attempt *a) {
+    const struct exchange *x = a->exchange;
     bool replayable = x->body_mode == BODY_HELD || a->body_sent == 0;
     return a->reused && !a->any_byte && replayable && x->client != NULL;
 }
 
-static enum failure end_failure(const struct exchange *x, bool clean) {
-    const struct attempt *a = &x->attempt;
+static enum failure end_failure(const struct attempt *a, bool clean) {
     if (!a->head_done) return a->any_byte && clean ? FAILURE_BAD_RESPONSE : FAILURE_RESET;
     return FAILURE_TRUNCATED;
 }
 
 /* The stream's own terminator has passed: nobody misses what is missing of the framing behind it. */
-static bool is_over(const struct exchange *x) {
-    return x->stream && x->observer != NULL && x->answer_framing != FRAMING_LENGTH &&
-           observer_seen(x->observer)->terminated;
+bool answer_is_over(const struct attempt *a) {
+    return a->exchange->stream && a->observer != NULL && a->framing != FRAMING_LENGTH &&
+           observer_seen(a->observer)->terminated;
 }
 
 /* The provider's side has ended; `clean`: by an orderly end. */
-static void answer_ended(struct exchange *x, bool clean) {
-    struct attempt *a = &x->attempt;
-    if (a->head_done && ((clean && body_reader_end(&a->reader) == BODY_DONE) || is_over(x))) {
+static void answer_ended(struct attempt *a, bool clean) {
+    if (a->head_done && ((clean && body_reader_end(&a->reader) == BODY_DONE) || answer_is_over(a))) {
         struct outgoing out;
-        outgoing_begin(&out, x->worker);
+        outgoing_begin(&out, a->exchange->worker);
         a->keep = false;
-        relay_end(x, &out);
-    } else if (is_stale(x)) {
+        relay_end(a, &out);
+    } else if (is_stale(a)) {
         a->stale = true;
     } else if (a->failure == FAILURE_NONE) {
-        a->failure = end_failure(x, clean);
+        a->failure = end_failure(a, clean);
     }
+}
+
+void answer_finish(struct attempt *a) {
+    answer_ended(a, false);
+    attempt_run(a);
 }
 
 static void answer_on_eof(struct conn *c) {
     struct upstream *u = c->owner;
-    struct exchange *x = u->user;
-    exchange_callback_begin(x);
-    answer_ended(x, true);
-    if (x->attempt.failure != FAILURE_NONE && !x->settled)
-        exchange_fail(x, x->attempt.failure);
+    struct attempt *a = u->user;
+    struct exchange *x = a->exchange;
+    attempt_callback_begin(a);
+    answer_ended(a, true);
+    if (a->failure != FAILURE_NONE && !x->settled)
+        attempt_failed(a, a->failure);
     else
-        stage_run(x);
+        attempt_run(a);
     exchange_callback_end(x);
 }
 
 static void answer_on_close(struct conn *c, enum close_reason why) {
     struct upstream *u = c->owner;
-    struct exchange *x = u->user;
-    struct attempt *a = &x->attempt;
-    if (why == CLOSE_TLS_FAILED && !a->connected) ledger_enter(&a->ledger, PHASE_TLS, c->connected_ns);
-    exchange_callback_begin(x);
+    struct attempt *a = u->user;
+    struct exchange *x = a->exchange;
+    char text[160];
+    attempt_callback_begin(a);
     u->conn = NULL;
     a->up = NULL;
     pool_discard(u);
     if (!a->connected) {
         a->failure = why == CLOSE_TLS_FAILED || why == CLOSE_TRUNCATED ? FAILURE_TLS_FAILED : FAILURE_CONNECT_FAILED;
-        stage_run(x);
+        conn_error_text(c, text, sizeof text);
+        complain(a, a->failure, text);
+        attempt_run(a);
     } else {
-        answer_ended(x, false);
+        answer_ended(a, false);
         if (a->failure != FAILURE_NONE && !a->stale)
-            exchange_fail(x, a->failure);
+            attempt_failed(a, a->failure);
         else
-            stage_run(x);
+            attempt_run(a);
     }
     exchange_callback_end(x);
 }
@@ -302,7 +377,8 @@ static void answer_on_deadline(struct conn *c) {
     conn_deadline_set(c, TIMER_NEVER);
 }
 
-const struct conn_ops answer_ops = {.on_ready = answer_on_ready,
+const struct conn_ops answer_ops = {.on_connected = answer_on_connected,
+                                    .on_ready = answer_on_ready,
                                     .on_bytes = answer_on_bytes,
                                     .on_drained = answer_on_drained,
                                     .on_eof = answer_on_eof,
@@ -311,10 +387,11 @@ const struct conn_ops answer_ops = {.on_ready = answer_on_ready,
 
 /* ---- stages: wait, stream ---- */
 
-static bool content_begun(const struct exchange *x) {
-    if (x->attempt.answer_done) return true;
-    if (!x->stream || x->observer == NULL) return x->attempt.first_byte_ns != 0;
-    return observer_started(x->observer);
+static bool content_begun(const struct attempt *a) {
+    if (a->answer_done) return true;
+    if (a->holding && a->refused != FAILURE_NONE) return false; /* not the content that is waited for */
+    if (!a->exchange->stream || a->observer == NULL) return a->first_byte_ns != 0;
+    return observer_started(a->observer);
 }
 
 static enum step attempt_check(struct exchange *x, struct attempt *a) {
@@ -327,28 +404,30 @@ static enum step attempt_check(struct exchange *x, struct attempt *a) {
 enum step wait_enter(struct exchange *x, struct attempt *a) {
     enum step checked = attempt_check(x, a);
     if (checked != STEP_NEXT) return checked;
-    if (!a->sent && !a->answer_done) send_rest(x);
-    return content_begun(x) ? STEP_NEXT : STEP_WAIT;
+    if (!a->sent && !a->answer_done) send_rest(a);
+    if (!content_begun(a)) return STEP_WAIT;
+    if (a->refused == FAILURE_NONE) target_succeeded(a);
+    return STEP_NEXT;
 }
 
 void wait_cancel(struct exchange *x, struct attempt *a) {
-    (void)a;
-    attempt_release(x, false);
+    (void)x;
+    attempt_release(a, false);
 }
 
 enum step stream_enter(struct exchange *x, struct attempt *a) {
     enum step checked = attempt_check(x, a);
     if (checked != STEP_NEXT) return checked;
     if (!a->answer_done) {
-        if (!a->sent) send_rest(x);
+        if (!a->sent) send_rest(a);
         if (x->upstream_paused) exchange_phase(x, PHASE_DRAIN, x->worker->loop->now_ns);
         return STEP_WAIT;
     }
-    attempt_release(x, a->keep && a->sent);
+    attempt_release(a, a->keep && a->sent);
     return STEP_NEXT;
 }
 
 void stream_cancel(struct exchange *x, struct attempt *a) {
-    (void)a;
-    attempt_release(x, false);
+    (void)x;
+    attempt_release(a, false);
 }

@@ -7,11 +7,13 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "pipeline/exchange.h"
 #include "receive.h"
 
 enum { REQUESTS_PER_TURN = 4, EMPTY_LINES_BYTES = 4 };
+#define LEAVING_NS NS_PER_S /* an idle connection that has not been told to end may bring one more request */
 
 static void client_free(struct loop_task *task) {
     struct client *c = (struct client *)((char *)task - offsetof(struct client, again));
@@ -57,13 +59,18 @@ static void client_gone(struct client *c) {
 }
 
 static void client_await_request(struct client *c) {
-    conn_deadline_set(c->conn, c->worker->loop->now_ns + c->worker->conf->config->http.keepalive_ns);
+    const struct worker *w = c->worker;
+    uint64_t keepalive_ns = w->conf->config->http.keepalive_ns;
+    if (w->leaving && keepalive_ns > LEAVING_NS) keepalive_ns = LEAVING_NS;
+    conn_deadline_set(c->conn, w->loop->now_ns + keepalive_ns);
 }
 
-/* The first byte of a request is there: an exchange begins. */
-static void client_begin(struct client *c) {
+/* The first byte of a request is there, or was while an answer before it was under way: an exchange begins with it. */
+static void client_begin(struct client *c, uint64_t arrived_ns) {
     struct worker *w = c->worker;
-    struct exchange *x = exchange_new(c, w->loop->wake_ns);
+    struct exchange *x = exchange_new(c, arrived_ns);
+    ledger_enter(&x->ledger, PHASE_QUEUE, arrived_ns);
+    ledger_enter(&x->ledger, PHASE_RECEIVE, w->loop->wake_ns);
     c->exchange = x;
     c->exchanges++;
     x->body_due_ns = w->loop->now_ns + w->conf->config->http.header_time_ns;
@@ -82,14 +89,35 @@ static bool is_leading(struct client *c, const char *p, size_t n) {
 }
 
 /* Takes bytes for the request that is being read; returns how many. Stops at the end of the request. */
-static size_t client_take(struct client *c, const char *p, size_t n) {
+static size_t client_take(struct client *c, const char *p, size_t n, uint64_t arrived_ns) {
     if (c->exchange == NULL && is_leading(c, p, n)) return n;
-    if (c->exchange == NULL) client_begin(c);
+    if (c->exchange == NULL) client_begin(c, arrived_ns);
     struct exchange *x = c->exchange;
     exchange_callback_begin(x);
     size_t used = x->received_ns != 0 || x->answer_ended ? 0 : receive_bytes(x, p, n);
     exchange_callback_end(x);
     return used;
+}
+
+static void arrival_note(struct client *c, size_t n) {
+    uint64_t now = c->worker->loop->wake_ns;
+    unsigned last = c->arrival_count;
+    if (last > 0 && (last == ARRIVALS_MAX || c->arrivals[last - 1].ns == now))
+        c->arrivals[last - 1].bytes += n;
+    else
+        c->arrivals[c->arrival_count++] = (struct arrival){n, now};
+}
+
+static void pending_consume(struct client *c, size_t n) {
+    buf_consume(&c->pending, n);
+    while (n > 0) {
+        struct arrival *first = &c->arrivals[0];
+        size_t part = n < first->bytes ? n : first->bytes;
+        first->bytes -= part;
+        n -= part;
+        if (first->bytes > 0) break;
+        memmove(first, first + 1, --c->arrival_count * sizeof *first);
+    }
 }
 
 /* Keeps bytes whose turn has not come. Returns how many: at the ceiling reading pauses, and goes on with the next
@@ -99,6 +127,7 @@ static size_t client_keep(struct client *c, const char *p, size_t n) {
     size_t room = kept < PIPELINED_BYTES_MAX ? PIPELINED_BYTES_MAX - kept : 0;
     if (n > room) n = room;
     buf_append(&c->pending, p, n);
+    if (n > 0) arrival_note(c, n);
     return n;
 }
 
@@ -114,7 +143,7 @@ static size_t client_on_bytes(struct conn *conn, const char *p, size_t n) {
     while (used < n && c->conn != NULL) {
         if (had_its_turn(c, before)) loop_defer(c->worker->loop, &c->again);
         if (had_its_turn(c, before) || buf_length(&c->pending) > 0) return used + client_keep(c, p + used, n - used);
-        size_t took = client_take(c, p + used, n - used);
+        size_t took = client_take(c, p + used, n - used, c->worker->loop->wake_ns);
         if (c->conn == NULL) break;
         if (took == 0) return used + client_keep(c, p + used, n - used);
         used += took;
@@ -122,24 +151,43 @@ static size_t client_on_bytes(struct conn *conn, const char *p, size_t n) {
     return n;
 }
 
+/* Half a request behind whole ones: it can be told so, and the answers before it must not be lost to a reset. */
+static void client_cut_short(struct exchange *x) {
+    exchange_callback_begin(x);
+    exchange_fail(x, FAILURE_BAD_REQUEST);
+    exchange_callback_end(x);
+}
+
+/* The client's sending side has ended, and it may still read (`half_close: allow`): what came whole is answered, the
+ * last of it says that the connection ends. */
+static void client_serve_last(struct client *c) {
+    struct exchange *x = c->exchange;
+    bool waits = buf_length(&c->pending) > 0;
+    if (x == NULL && !waits)
+        client_linger(c);
+    else if (x != NULL && x->received_ns == 0)
+        client_cut_short(x);
+    else if (x != NULL && !waits)
+        x->keep_client = false;
+}
+
 /* Serves what waited: the next pipelined request. */
 static void client_again(struct loop_task *task) {
     struct client *c = (struct client *)((char *)task - offsetof(struct client, again));
     if (c->conn == NULL || c->exchange != NULL) return;
-    struct buf waiting = c->pending;
-    c->pending = (struct buf){0};
-    struct slice bytes = buf_slice(&waiting);
-    size_t used = 0;
     unsigned before = c->exchanges;
-    while (used < bytes.n && c->conn != NULL && !had_its_turn(c, before)) {
-        size_t took = client_take(c, bytes.p + used, bytes.n - used);
+    while (buf_length(&c->pending) > 0 && !had_its_turn(c, before)) {
+        struct slice bytes = buf_slice(&c->pending);
+        size_t took = client_take(c, bytes.p, bytes.n, c->arrivals[0].ns);
+        if (c->conn == NULL) return;
         if (took == 0) break;
-        used += took;
+        pending_consume(c, took);
     }
-    if (c->conn != NULL && used < bytes.n) buf_append(&c->pending, bytes.p + used, bytes.n - used);
-    buf_clear(&waiting);
-    if (c->conn != NULL && c->exchange == NULL && buf_length(&c->pending) > 0) loop_defer(c->worker->loop, &c->again);
-    if (c->conn != NULL) conn_read_resume(c->conn);
+    if (c->exchange == NULL && buf_length(&c->pending) > 0) loop_defer(c->worker->loop, &c->again);
+    if (c->half_closed)
+        client_serve_last(c);
+    else
+        conn_read_resume(c->conn);
 }
 
 static void client_on_ready(struct conn *conn) {
@@ -157,22 +205,26 @@ static void client_on_drained(struct conn *conn) {
     exchange_callback_end(x);
 }
 
-/* The client will send no more. With a whole request that is leaving, unless half-closing is allowed. */
-static void client_on_eof(struct conn *conn) {
-    struct client *c = conn->owner;
-    struct exchange *x = c->exchange;
-    bool may_wait =
-        x != NULL && x->received_ns != 0 && c->worker->conf->config->http.half_close == CONFIG_HALF_CLOSE_ALLOW;
-    if (may_wait) {
-        x->keep_client = false;
-        return;
-    }
-    client_gone(c);
+/* A client that will send no more, but has asked for something whole, may be waiting for it: where that is allowed. */
+static bool client_may_wait(const struct client *c) {
+    if (c->worker->conf->config->http.half_close != CONFIG_HALF_CLOSE_ALLOW) return false;
+    return c->exchange != NULL ? c->exchange->received_ns != 0 : buf_length(&c->pending) > 0;
 }
 
-/* The client has left while bytes of its next request wait here. */
+static void client_on_eof(struct conn *conn) {
+    struct client *c = conn->owner;
+    if (!client_may_wait(c)) {
+        client_gone(c);
+        return;
+    }
+    c->half_closed = true;
+    client_serve_last(c);
+}
+
+/* The client has left while bytes of its next request wait here; where it may wait, the end is read in its turn. */
 static void client_on_hangup(struct conn *conn) {
-    client_gone(conn->owner);
+    struct client *c = conn->owner;
+    if (!client_may_wait(c)) client_gone(c);
 }
 
 static void client_on_close(struct conn *conn, enum close_reason why) {
@@ -238,11 +290,14 @@ void client_exchange_over(struct client *c, bool reusable) {
         conn_read_resume(c->conn);
 }
 
-void client_exchange_broken(struct client *c) {
+void client_exchange_broken(struct client *c, bool told) {
     c->exchange = NULL;
     struct conn *conn = c->conn;
     client_forget(c);
-    conn_abort(conn);
+    if (told)
+        conn_abort_lingering(conn);
+    else
+        conn_abort(conn);
 }
 
 void client_drop(struct client *c) {
@@ -254,6 +309,11 @@ void client_drop(struct client *c) {
     x->client = NULL;
     exchange_fail(x, FAILURE_CLIENT_STALLED);
     exchange_callback_end(x);
+}
+
+void client_hurry_idle(struct worker *w) {
+    for (struct client *c = w->clients; c != NULL; c = c->next)
+        if (c->exchange == NULL) client_await_request(c);
 }
 
 void client_close_idle(struct worker *w) {

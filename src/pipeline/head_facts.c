@@ -3,6 +3,8 @@
 #include "head_facts.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
+#include "http/trace_context.h"
 
 enum { TAGS_MAX = 16, TAG_NAME_MAX = 64, LABEL_MAX = 256 };
 
@@ -23,9 +25,14 @@ static bool query_is_key(struct slice parameter) {
     return slice_starts(parameter, SLICE("key="));
 }
 
+/* Google's clients may send their key in the query, whichever version the path names. */
+static bool query_has_keys(const struct exchange *x) {
+    return x->route.dialect == DIALECT_GEMINI || slice_starts(x->head.path, SLICE("/v1beta/"));
+}
+
 static bool keys_from_query(const struct exchange *x, struct slice *key) {
     struct slice rest = x->head.query, parameter;
-    if (rest.n == 0 || !slice_starts(x->head.path, SLICE("/v1beta/"))) return true;
+    if (rest.n == 0 || !query_has_keys(x)) return true;
     while (slice_cut(&rest, '&', &parameter))
         if (query_is_key(parameter) && !key_take(key, slice_trim((struct slice){parameter.p + 4, parameter.n - 4})))
             return false;
@@ -57,13 +64,23 @@ enum failure head_credentials(struct exchange *x) {
     return f;
 }
 
+/* Under whatever name: a client's key may stand in a query that weir does not look for one in. */
+static bool parameter_holds(struct slice parameter, struct slice key) {
+    const char *equals = memchr(parameter.p, '=', parameter.n);
+    if (key.n == 0 || equals == NULL) return false;
+    const char *value = equals + 1;
+    return secret_equal((struct slice){value, (size_t)(parameter.p + parameter.n - value)}, key);
+}
+
 struct slice head_query_without_key(struct exchange *x) {
-    struct slice rest = x->head.query, parameter;
-    if (rest.n == 0 || !slice_starts(x->head.path, SLICE("/v1beta/"))) return rest;
+    struct slice rest = x->head.query, parameter, key = {NULL, 0};
+    if (rest.n == 0) return rest;
+    bool named = query_has_keys(x);
+    keys_collect(x, &key);
     char *out = arena_alloc(&x->arena, rest.n + 1);
     size_t n = 0;
     while (slice_cut(&rest, '&', &parameter)) {
-        if (query_is_key(parameter)) continue;
+        if ((named && query_is_key(parameter)) || parameter_holds(parameter, key)) continue;
         if (n > 0) out[n++] = '&';
         memcpy(out + n, parameter.p, parameter.n);
         n += parameter.n;
@@ -73,10 +90,16 @@ struct slice head_query_without_key(struct exchange *x) {
 
 /* ---- labels ---- */
 
+/* UTF-8 without control characters, be they C0 or C1, and without Unicode's own line ends. */
 static bool label_is_printable(struct slice s) {
     if (s.n == 0 || s.n > LABEL_MAX) return false;
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) return false;
+    const unsigned char *p = (const unsigned char *)s.p;
+    for (size_t i = 0, step; i < s.n; i += step) {
+        step = utf8_length(p + i, s.n - i);
+        bool control = step == 1 ? p[i] < 0x20 || p[i] == 0x7f : step == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0;
+        bool line_end = step == 3 && p[i] == 0xe2 && p[i + 1] == 0x80 && (p[i + 2] & 0xfe) == 0xa8;
+        if (step == 0 || control || line_end) return false;
+    }
     return true;
 }
 
@@ -117,6 +140,14 @@ static bool request_has_tag(const struct exchange *x, struct slice name) {
     return false;
 }
 
+static bool tag_is_repeated(const struct exchange *x, unsigned before, struct slice name) {
+    struct slice earlier;
+    bool good;
+    for (unsigned i = 0; i < before; i++)
+        if (tag_take(&x->head.fields[i], &earlier, &good) && slice_equal_nocase(earlier, name)) return true;
+    return false;
+}
+
 static bool tags_collect(struct exchange *x) {
     const struct conf_pairs *own = x->tenant->conf != NULL ? &x->tenant->conf->tags : NULL;
     bool any = x->head.first[FIELD_X_WEIR_TAG] != 0 || x->head.first[FIELD_X_WEIR] != 0;
@@ -125,7 +156,7 @@ static bool tags_collect(struct exchange *x) {
     bool good;
     for (unsigned i = 0; any && i < x->head.field_count; i++) {
         if (!tag_take(&x->head.fields[i], &name, &good)) continue;
-        if (!good || ++count > TAGS_MAX) return false;
+        if (!good || ++count > TAGS_MAX || tag_is_repeated(x, i, name)) return false;
         bytes += name.n + x->head.fields[i].value.n + 2;
     }
     for (size_t i = 0; i < own_count; i++) bytes += own->items[i].name.text.n + own->items[i].value.text.n + 2;
@@ -143,6 +174,8 @@ static bool tags_collect(struct exchange *x) {
 static bool label_collect(const struct exchange *x, enum field_id id, struct slice *label) {
     if (x->head.first[id] == 0) return true;
     *label = head_value(&x->head, id);
+    for (unsigned i = x->head.first[id]; i < x->head.field_count; i++) /* those behind the first */
+        if (x->head.fields[i].id == id) return false;
     return label_is_printable(*label);
 }
 
@@ -175,41 +208,29 @@ static bool timing_is_good(struct slice value) {
     return true;
 }
 
-static bool all_zero(const uint8_t *p, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (p[i] != 0) return false;
-    return true;
-}
-
-static bool lower_hex(struct slice s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f'))) return false;
-    return true;
-}
-
-/* W3C Trace Context 2.2: version-traceid-parentid-flags. What is malformed starts a new trace, it is not an error. */
 void head_trace(struct exchange *x) {
-    if (x->head.first[FIELD_TRACEPARENT] == 0) return;
-    struct slice value = head_value(&x->head, FIELD_TRACEPARENT);
-    uint8_t trace[16], parent[8];
-    if (value.n < 55 || value.p[2] != '-' || value.p[35] != '-' || value.p[52] != '-') return;
-    struct slice version = {value.p, 2}, flags = {value.p + 53, 2};
-    struct slice trace_hex = {value.p + 3, 32}, parent_hex = {value.p + 36, 16};
-    if (!lower_hex(version) || !lower_hex(flags) || !lower_hex(trace_hex) || !lower_hex(parent_hex)) return;
-    if (slice_equal(version, SLICE("ff")) || (slice_equal(version, SLICE("00")) && value.n != 55)) return;
-    if (value.n > 55 && value.p[55] != '-') return;
-    if (!hex_decode(trace_hex, trace, 16) || !hex_decode(parent_hex, parent, 8)) return;
-    if (all_zero(trace, 16) || all_zero(parent, 8)) return;
-    memcpy(x->trace_id, trace, 16);
-    memcpy(x->parent_id, parent, 8);
+    struct trace_parent t;
+    if (x->head.first[FIELD_TRACEPARENT] == 0 || !trace_parent_read(&x->head, &t)) return;
+    memcpy(x->trace_id, t.trace_id, sizeof x->trace_id);
+    memcpy(x->parent_id, t.parent_id, sizeof x->parent_id);
+    x->trace_flags = t.flags;
+    if (x->worker->sampler.always) {
+        x->trace_flags &= TRACE_RANDOM;
+        if (trace_sampler_takes(&x->worker->sampler, t.trace_id)) x->trace_flags |= TRACE_SAMPLED;
+    }
+    if (x->head.first[FIELD_TRACESTATE] == 0) return;
+    struct buf state = {0};
+    trace_state_read(&x->head, &state);
+    if (buf_length(&state) > 0) x->trace_state = exchange_copy(x, buf_slice(&state));
+    buf_clear(&state);
 }
 
 enum failure head_labels(struct exchange *x) {
     bool good = tags_collect(x) && label_collect(x, FIELD_X_WEIR_SESSION, &x->session) &&
                 label_collect(x, FIELD_X_WEIR_WORKLOAD, &x->workload_name) &&
                 label_collect(x, FIELD_X_WEIR_RELEASE, &x->release);
-    if (good && x->head.first[FIELD_X_WEIR_TIMING] != 0)
-        good = timing_is_good(head_value(&x->head, FIELD_X_WEIR_TIMING));
+    for (unsigned i = x->head.first[FIELD_X_WEIR_TIMING]; good && i > 0 && i <= x->head.field_count; i++)
+        if (x->head.fields[i - 1].id == FIELD_X_WEIR_TIMING) good = timing_is_good(x->head.fields[i - 1].value);
     if (x->head.first[FIELD_X_WEIR_DEBUG] != 0) {
         struct slice value = head_value(&x->head, FIELD_X_WEIR_DEBUG);
         x->debug = slice_equal(value, SLICE("1"));

@@ -7,6 +7,8 @@
 #include "base/json_text.h"
 #include "http/write.h"
 #include "llm/price.h"
+#include "loss.h"
+#include "queueing.h"
 #include "steps.h"
 
 enum { SHOULD_RETRY_MAX_S = 60 }; /* SDKs sleep for as long as they are told: longer than this they are told not to */
@@ -31,7 +33,8 @@ static struct limit_request wanted(const struct exchange *x) {
     return (struct limit_request){.input_tokens = t.input,
                                   .output_tokens = t.output,
                                   .output_guessed = t.output_guessed,
-                                  .pico_usd = cost_of(x, t.input, t.output)};
+                                  .pico_usd = cost_of(x, t.input, t.output),
+                                  .uncounted = true};
 }
 
 static uint64_t seconds_up(uint64_t ns) {
@@ -66,38 +69,89 @@ static struct slice refusal_text(struct exchange *x, enum failure f) {
     return kept;
 }
 
-enum step limits_enter(struct exchange *x, struct attempt *a) {
-    (void)a;
+static void limits_decided(void *context) {
+    struct exchange *x = context;
+    exchange_callback_begin(x);
+    stage_run(x);
+    exchange_callback_end(x);
+}
+
+/* Where limits are shared: asks first, and is entered again when the answer is there. */
+static enum step shared_enter(struct exchange *x) {
+    if (x->ticket == NULL) {
+        struct limit_request want = wanted(x);
+        x->input_tokens_estimate = want.input_tokens;
+        x->ticket =
+            limit_shared_take(x->worker->shared, x->tenant, x->model_requested, wall_ns(x), &want, limits_decided, x);
+    }
+    if (limit_ticket_waits(x->ticket)) return STEP_WAIT;
+    x->failure = limit_ticket_verdict(x->ticket, &x->refusal);
+    uint64_t waited_ns = limit_ticket_waited_ns(x->ticket);
+    if (waited_ns != TIME_UNKNOWN_NS) x->limiter_ns = waited_ns;
+    return x->failure == FAILURE_NONE ? STEP_NEXT : STEP_FAIL;
+}
+
+static enum step own_enter(struct exchange *x) {
     struct worker *w = x->worker;
-    if (w->limiter == NULL || !tenant_is_limited(x->tenant)) return STEP_NEXT;
     struct limit_request want = wanted(x);
     x->input_tokens_estimate = want.input_tokens;
     x->failure = limiter_take(w->limiter, x->tenant, x->model_requested, w->loop->now_ns, wall_ns(x), &want, &x->hold,
                               &x->refusal);
-    if (x->failure == FAILURE_NONE) return STEP_NEXT;
-    x->detail = refusal_text(x, x->failure);
-    return STEP_FAIL;
+    return x->failure == FAILURE_NONE ? STEP_NEXT : STEP_FAIL;
 }
 
-void limits_cancel(struct exchange *x, struct attempt *a) {
-    (void)x; /* what was taken is settled with the exchange */
+static bool is_asked(const struct exchange *x) {
+    return x->worker->shared != NULL && x->ticket != NULL;
+}
+
+static void ticket_drop(struct exchange *x) {
+    if (is_asked(x)) limit_ticket_settle(x->ticket, 0, 0, wall_ns(x));
+    if (x->worker->shared != NULL) x->ticket = NULL;
+}
+
+static void refusal_count(const struct exchange *x) {
+    if (x->failure == FAILURE_LIMIT_EXCEEDED || x->failure == FAILURE_NEVER_FITS)
+        limiter_refused(x->worker->limiter, x->tenant, x->refusal.kind);
+}
+
+void limits_explain(struct exchange *x, enum failure f) {
+    if (x->source != SOURCE_NONE || f == FAILURE_LIMITER_DOWN) return;
+    if (x->refusal.max == 0) { /* no limit was asked */
+        x->detail = x->tenant->name;
+        return;
+    }
+    x->detail = refusal_text(x, f);
+    uint64_t after_s = retry_after_s(x);
+    x->retry_after_s = after_s < UINT32_MAX ? (uint32_t)after_s : UINT32_MAX;
+}
+
+enum step limits_enter(struct exchange *x, struct attempt *a) {
     (void)a;
+    if (x->worker->limiter == NULL || !tenant_is_limited(x->tenant)) return STEP_NEXT;
+    if ((x->failure = admit_key_again(x)) != FAILURE_NONE) { /* it may have waited long */
+        queue_leave(x);
+        return STEP_FAIL;
+    }
+    enum step step = is_asked(x) ? STEP_NEXT : queue_before(x); /* an answer is looked at first */
+    if (step == STEP_NEXT) {
+        step = x->worker->shared != NULL ? shared_enter(x) : own_enter(x);
+        bool refused = step == STEP_FAIL;
+        step = queue_after(x, step);
+        if (refused && step == STEP_WAIT) ticket_drop(x); /* another will be asked for */
+        if (refused && step == STEP_FAIL) refusal_count(x);
+    }
+    if (step == STEP_FAIL) limits_explain(x, x->failure);
+    return step;
 }
 
-/* Ends after which a provider has done work and bills it, though it did not get to say how much. */
-static bool ended_unsaid(const struct exchange *x) {
-    static const bool unsaid[FAILURE_COUNT] = {
-        [FAILURE_NONE] = true,
-        [FAILURE_CLIENT_GONE] = true,
-        [FAILURE_CLIENT_STALLED] = true,
-        [FAILURE_IDLE_TIMEOUT] = true,
-        [FAILURE_FIRST_TOKEN_TIMEOUT] = true,
-        [FAILURE_TOTAL_TIMEOUT] = true,
-        [FAILURE_TRUNCATED] = true,
-        [FAILURE_DRAINING] = true,
-        [FAILURE_STREAM_ERROR] = true,
-    };
-    return x->attempt.sent && unsaid[x->source == SOURCE_NONE ? FAILURE_NONE : x->failure] && x->attempt.status < 300;
+/* What was taken is settled with the exchange; what has not been answered yet is given back when it is. */
+void limits_cancel(struct exchange *x, struct attempt *a) {
+    (void)a;
+    queue_leave(x);
+    if (x->worker->shared == NULL || x->ticket == NULL || !limit_ticket_waits(x->ticket)) return;
+    x->limiter_ns = limit_ticket_waited_ns(x->ticket);
+    limit_ticket_abandon(x->ticket);
+    x->ticket = NULL;
 }
 
 void limits_settle(struct exchange *x, const struct record *r) {
@@ -106,14 +160,41 @@ void limits_settle(struct exchange *x, const struct record *r) {
     if (w->limiter == NULL) return;
     if (x->target != NULL && x->route.operation != OPERATION_PASSTHROUGH && (u->input_known || u->output_known))
         estimate_learn(&w->estimates, x->target->model_id, x->body_received, u);
-    if (x->hold.tenant == NULL) return;
+    if (w->shared != NULL ? x->ticket == NULL : x->hold.tenant == NULL) return;
     uint64_t tokens = (uint64_t)u->input + u->output;
     uint64_t cost = r->cost_pico_usd > 0 ? (uint64_t)r->cost_pico_usd : 0;
-    if (tokens == 0 && !u->input_known && !u->output_known && ended_unsaid(x)) {
+    if (tokens == 0 && !u->input_known && !u->output_known && loss_unsaid(x)) {
         tokens = x->input_tokens_estimate;
         cost = cost_of(x, tokens, 0);
     }
-    limit_settle(&x->hold, tokens, cost, w->loop->now_ns, wall_ns(x));
+    tokens += r->waste_tokens - (r->wasted ? (uint64_t)u->input + u->output : 0);
+    if (w->shared != NULL) {
+        limit_ticket_settle(x->ticket, tokens, cost, wall_ns(x));
+        x->ticket = NULL;
+    } else {
+        limit_settle(&x->hold, tokens, cost, w->loop->now_ns, wall_ns(x));
+    }
+    queue_settled(x);
+}
+
+bool limits_shown(struct exchange *x) {
+    struct worker *w = x->worker;
+    if (w->shared == NULL || !tenant_is_limited(x->tenant)) return true;
+    if (x->ticket == NULL) x->ticket = limit_shared_view(w->shared, x->tenant, wall_ns(x), limits_decided, x);
+    return !limit_ticket_waits(x->ticket);
+}
+
+bool limits_are_fleets(struct exchange *x) {
+    struct limit_refusal why;
+    if (x->worker->shared == NULL || x->ticket == NULL) return false;
+    bool told = limit_ticket_verdict(x->ticket, &why) == FAILURE_NONE;
+    limit_ticket_settle(x->ticket, 0, 0, wall_ns(x));
+    x->ticket = NULL;
+    return told;
+}
+
+uint64_t limits_waited_ns(const struct exchange *x) {
+    return x->worker->shared != NULL && x->limiter_ns != 0 ? x->limiter_ns : TIME_UNKNOWN_NS;
 }
 
 struct slice limits_refused_by(const struct exchange *x) {

@@ -4,14 +4,15 @@
 
 #include <assert.h>
 
+#include "hold.h"
 #include "receive.h"
 
 void outgoing_begin(struct outgoing *out, struct worker *w) {
     out->flat = (struct buf){.data = w->scratch, .capacity = sizeof w->scratch};
     out->run_from = 0;
     out->count = 0;
-    out->chunk_piece = -1;
-    out->body_bytes = 0;
+    out->chunk_piece = out->body_piece = -1;
+    out->body_bytes = out->body_skip = out->head_bytes = 0;
 }
 
 static void piece_add(struct outgoing *out, const char *p, size_t n) {
@@ -19,14 +20,14 @@ static void piece_add(struct outgoing *out, const char *p, size_t n) {
     out->pieces[out->count++] = (struct iovec){(void *)(uintptr_t)p, n};
 }
 
-static void run_close(struct outgoing *out) {
+void outgoing_run_close(struct outgoing *out) {
     if (out->flat.end == out->run_from) return;
     piece_add(out, out->flat.data + out->run_from, out->flat.end - out->run_from);
     out->run_from = out->flat.end;
 }
 
 static void chunk_open(struct outgoing *out) {
-    run_close(out);
+    outgoing_run_close(out);
     out->chunk_piece = out->count;
     out->flat.end += CHUNK_HEAD_MAX;
 }
@@ -41,41 +42,54 @@ static void chunk_close(struct outgoing *out) {
     out->chunk_piece = -1;
 }
 
-static bool has_room(const struct outgoing *out, size_t n) {
-    return out->flat.capacity - out->flat.end >= n + 2 * CHUNK_HEAD_MAX && out->count < OUTGOING_PIECES_MAX - 4;
+static void body_begin(const struct attempt *a, struct outgoing *out) {
+    if (a->framing == FRAMING_CHUNKED) chunk_open(out);
+    out->body_piece = out->count;
+    out->body_skip = a->framing == FRAMING_CHUNKED ? CHUNK_HEAD_MAX : out->flat.end - out->run_from;
 }
 
-void outgoing_body(struct exchange *x, struct outgoing *out, struct slice data) {
+static bool has_room(const struct outgoing *out, size_t n) {
+    return out->flat.capacity - out->flat.end >= n + 2 * CHUNK_HEAD_MAX && out->count < OUTGOING_PIECES_MAX - 8;
+}
+
+void outgoing_body(struct attempt *a, struct outgoing *out, struct slice data) {
     if (data.n == 0) return;
     bool copy = data.n <= OUTGOING_COPY_MAX;
-    if (!has_room(out, copy ? data.n : 0)) outgoing_flush(x, out, SLICE(""));
-    if (out->body_bytes == 0 && x->answer_framing == FRAMING_CHUNKED) chunk_open(out);
+    if (!has_room(out, copy ? data.n : 0)) outgoing_flush(a, out, SLICE(""));
+    if (out->body_bytes == 0) body_begin(a, out);
     out->body_bytes += data.n;
     if (copy) {
         buf_append_slice(&out->flat, data);
     } else {
-        run_close(out);
+        outgoing_run_close(out);
         piece_add(out, data.p, data.n);
     }
 }
 
-static void pieces_send(struct exchange *x, struct outgoing *out) {
+static void pieces_send(struct attempt *a, struct outgoing *out) {
+    struct exchange *x = a->exchange;
     enum send_result result = conn_send(x->client->conn, out->pieces, out->count);
     if (result == SEND_QUEUED || result == SEND_OVER) receive_client_queued(x);
-    if (result != SEND_OVER || x->attempt.up == NULL || x->upstream_paused) return;
+    if (result != SEND_OVER || a->up == NULL || x->upstream_paused) return;
     x->upstream_paused = true;
-    conn_read_pause(x->attempt.up->conn);
+    conn_read_pause(a->up->conn);
 }
 
-void outgoing_flush(struct exchange *x, struct outgoing *out, struct slice end) {
-    bool chunk = out->body_bytes > 0 && x->answer_framing == FRAMING_CHUNKED;
+void outgoing_flush(struct attempt *a, struct outgoing *out, struct slice end) {
+    struct exchange *x = a->exchange;
+    if (a->holding && hold_keeps(a, out)) {
+        outgoing_begin(out, x->worker);
+        return;
+    }
+    bool chunk = out->body_bytes > 0 && a->framing == FRAMING_CHUNKED;
     if (chunk) buf_append(&out->flat, "\r\n", 2);
     bool end_fits = end.n <= out->flat.capacity - out->flat.end;
     if (end_fits) buf_append_slice(&out->flat, end);
-    run_close(out);
-    if (chunk) chunk_close(out);
+    outgoing_run_close(out);
+    if (out->chunk_piece >= 0) chunk_close(out);
     if (!end_fits) piece_add(out, end.p, end.n);
     x->response_bytes += out->body_bytes;
-    if (out->count > 0 && x->client != NULL && x->client->conn != NULL) pieces_send(x, out);
+    if (out->count > 0 && x->client != NULL && x->client->conn != NULL) pieces_send(a, out);
+    if (buf_length(&a->stash) > 0) buf_clear(&a->stash);
     outgoing_begin(out, x->worker);
 }

@@ -3,8 +3,8 @@
  * could mean another resource to the provider than to the rule, so it is none of ours. */
 #include "passthrough.h"
 
-/* Escapes that could change a path's structure once somebody decodes it. */
-static bool path_is_plain(struct slice path) {
+bool passthrough_path_is_plain(struct slice path) {
+    /* escapes that could change a path's structure once somebody decodes it */
     static const struct slice codes[] = {SLICE_INIT("2f"), SLICE_INIT("5c"), SLICE_INIT("25")};
     for (size_t i = 0; i + 2 < path.n; i++)
         for (size_t j = 0; path.p[i] == '%' && j < sizeof codes / sizeof codes[0]; j++)
@@ -24,7 +24,7 @@ enum failure passthrough_match(struct exchange *x) {
     const char *slash = memchr(path.p + 1, '/', path.n - 1);
     if (slash == NULL) return FAILURE_NOT_FOUND;
     struct provider *p = snapshot_provider(x->conf, (struct slice){path.p + 1, (size_t)(slash - path.p - 1)});
-    if (p == NULL || !path_is_plain(path)) return FAILURE_NOT_FOUND;
+    if (p == NULL || !passthrough_path_is_plain(path)) return FAILURE_NOT_FOUND;
     x->route = (struct route){.dialect = p->dialect, .operation = OPERATION_PASSTHROUGH};
     x->own_target = (struct target){.provider = p};
     x->target = &x->own_target;

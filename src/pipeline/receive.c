@@ -24,12 +24,16 @@ static void client_deadline(struct exchange *x) {
 /* ---- the head ---- */
 
 static enum failure endpoint_find(struct exchange *x) {
-    if (slice_equal(x->head.path, SLICE("/weir/usage"))) {
-        x->route = (struct route){.operation = OPERATION_USAGE};
+    bool usage = slice_equal(x->head.path, SLICE("/weir/usage"));
+    if (usage || slice_equal(x->head.path, SLICE("/weir/live"))) {
+        x->route = (struct route){.operation = usage ? OPERATION_USAGE : OPERATION_LIVE};
         return x->head.method == HTTP_GET ? FAILURE_NONE : FAILURE_METHOD_NOT_ALLOWED;
     }
+    enum dialect guess = x->route.dialect;
     enum failure f = route_match(x->head.method, x->head.path, &x->route);
+    if (f == FAILURE_NONE && x->route.model_in_path && !passthrough_path_is_plain(x->head.path)) f = FAILURE_NOT_FOUND;
     if (f == FAILURE_NOT_FOUND) f = passthrough_match(x);
+    if (f == FAILURE_NOT_FOUND) x->route = (struct route){.dialect = guess}; /* still whose error this is */
     if (x->route.operation == OPERATION_MODELS && x->head.first[FIELD_ANTHROPIC_VERSION] != 0)
         x->route.dialect = DIALECT_ANTHROPIC;
     return f;
@@ -104,6 +108,7 @@ static void continue_send(struct exchange *x) {
 /* A whole head is there. Afterwards either the body is awaited or the exchange has been answered. */
 static void head_complete(struct exchange *x, struct slice raw) {
     struct worker *w = x->worker;
+    exchange_conf_renew(x);
     struct slice kept = arena_copy(&x->arena, raw);
     enum failure f = head_parse_request(&x->head, kept, w->fields, &x->conf->head_limits);
     if (f != FAILURE_NONE) {
@@ -262,12 +267,12 @@ void receive_body_resume(struct exchange *x) {
 /* ---- the client while it is being answered ---- */
 
 void receive_client_drained(struct exchange *x) {
-    if (x->upstream_paused && x->attempt.up != NULL) {
+    if (x->upstream_paused && x->attempt->up != NULL) {
         x->upstream_paused = false;
-        x->attempt.progress_ns = x->worker->loop->now_ns; /* its silence meanwhile was ours */
-        conn_read_resume(x->attempt.up->conn);
+        x->attempt->progress_ns = x->worker->loop->now_ns; /* its silence meanwhile was ours */
+        conn_read_resume(x->attempt->up->conn);
         exchange_phase(x, stages[x->stage].phase, x->worker->loop->now_ns);
-        attempt_deadline(x);
+        attempt_deadline(x->attempt);
     }
     if (conn_queued_bytes(x->client->conn) == 0) {
         x->stall_due_ns = 0;

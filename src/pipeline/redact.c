@@ -33,6 +33,7 @@ static size_t run_advance(struct redactor *r, char c) {
 }
 
 struct slice redact_take(struct redactor *r, struct slice data) {
+    if (data.n == 0) return data;
     size_t length = r->held_length + data.n;
     if (length > r->out_capacity) {
         r->out_capacity = length > 2 * r->out_capacity ? length : 2 * r->out_capacity;

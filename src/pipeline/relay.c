@@ -5,17 +5,22 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "loss.h"
 #include "redact.h"
+#include "retry_hint.h"
 #include "respond.h"
+#include "targets.h"
 
 #define HELD_EVENT_MAX ((size_t)65536) /* a longer event is no usage report: it passes as it comes */
 
 /* ---- towards the client ---- */
 
-static void written_note(struct exchange *x) {
-    if (x->head_written_ns != 0 && (x->observer == NULL || x->visible_written_ns != 0)) return;
+void relay_written(const struct attempt *a) {
+    struct exchange *x = a->exchange;
+    if (a->holding) return;
+    if (x->head_written_ns != 0 && (a->observer == NULL || x->visible_written_ns != 0)) return;
     uint64_t now = loop_stamp(x->worker->loop);
-    const struct observation *seen = x->observer != NULL ? observer_seen(x->observer) : NULL;
+    const struct observation *seen = a->observer != NULL ? observer_seen(a->observer) : NULL;
     if (x->head_written_ns == 0) x->head_written_ns = now;
     if (seen == NULL) return;
     if (seen->first_token_ns != 0 && x->ttft_written_ns == 0) x->ttft_written_ns = now;
@@ -24,48 +29,59 @@ static void written_note(struct exchange *x) {
 
 /* ---- looking ---- */
 
-static void observe(struct exchange *x, struct slice data) {
+/* observer_take(), and the gap before a token is counted when it is one of the answer's that goes to the client. */
+static size_t take(struct attempt *a, struct slice data, bool *ended, enum event_verdict *verdict) {
+    const struct observation *seen = observer_seen(a->observer);
+    uint64_t last_ns = seen->last_token_ns;
+    uint32_t chunks = seen->chunks;
+    size_t used = observer_take(a->observer, data.p, data.n, a->exchange->worker->loop->wake_ns, ended, verdict);
+    if (seen->chunks != chunks && chunks > 0 && a->exchange->flight != NULL)
+        traffic_gap(a->exchange->flight, seen->last_token_ns - last_ns);
+    return used;
+}
+
+static void observe(struct attempt *a, struct slice data) {
     bool ended;
     enum event_verdict verdict;
-    uint64_t wake_ns = x->worker->loop->wake_ns;
+    uint64_t wake_ns = a->exchange->worker->loop->wake_ns;
     while (data.n > 0) {
-        size_t used = observer_take(x->observer, data.p, data.n, wake_ns, &ended, &verdict);
-        if (ended || observer_shape(x->observer) != ANSWER_SSE) x->attempt.progress_ns = wake_ns;
+        size_t used = take(a, data, &ended, &verdict);
+        if (ended || observer_shape(a->observer) != ANSWER_SSE) a->progress_ns = wake_ns;
         data.p += used;
         data.n -= used;
     }
 }
 
 /* Whole events only: the one that exists because weir asked for it is left out, the rest passes as it came. */
-static void events_relay(struct exchange *x, struct outgoing *out, struct slice data) {
-    uint64_t wake_ns = x->worker->loop->wake_ns;
+static void events_relay(struct attempt *a, struct outgoing *out, struct slice data) {
+    uint64_t wake_ns = a->exchange->worker->loop->wake_ns;
     while (data.n > 0) {
         bool ended;
         enum event_verdict verdict;
-        size_t used = observer_take(x->observer, data.p, data.n, wake_ns, &ended, &verdict);
-        if (ended) x->attempt.progress_ns = wake_ns;
-        if (x->event_passes) {
-            outgoing_body(x, out, (struct slice){data.p, used});
-            x->event_passes = !ended;
+        size_t used = take(a, data, &ended, &verdict);
+        if (ended) a->progress_ns = wake_ns;
+        if (a->event_passes) {
+            outgoing_body(a, out, (struct slice){data.p, used});
+            a->event_passes = !ended;
         } else if (!ended) {
-            buf_append(&x->held, data.p, used);
-            if (buf_length(&x->held) > HELD_EVENT_MAX) {
-                outgoing_body(x, out, buf_slice(&x->held));
-                outgoing_flush(x, out, SLICE(""));
-                buf_clear(&x->held);
-                x->event_passes = true;
+            buf_append(&a->held, data.p, used);
+            if (buf_length(&a->held) > HELD_EVENT_MAX) {
+                outgoing_body(a, out, buf_slice(&a->held));
+                outgoing_flush(a, out, SLICE(""));
+                buf_clear(&a->held);
+                a->event_passes = true;
             }
         } else {
             bool keep = verdict != EVENT_USAGE_ONLY;
-            if (buf_length(&x->held) > 0) {
+            if (buf_length(&a->held) > 0) {
                 if (keep) {
-                    buf_append(&x->held, data.p, used);
-                    outgoing_body(x, out, buf_slice(&x->held));
-                    outgoing_flush(x, out, SLICE(""));
+                    buf_append(&a->held, data.p, used);
+                    outgoing_body(a, out, buf_slice(&a->held));
+                    outgoing_flush(a, out, SLICE(""));
                 }
-                buf_clear(&x->held);
+                buf_clear(&a->held);
             } else if (keep) {
-                outgoing_body(x, out, (struct slice){data.p, used});
+                outgoing_body(a, out, (struct slice){data.p, used});
             }
         }
         data.p += used;
@@ -75,40 +91,48 @@ static void events_relay(struct exchange *x, struct outgoing *out, struct slice 
 
 /* ---- the end ---- */
 
-/* A stream that was cut before its terminator must not look complete, whatever its framing says. */
-static bool stream_is_cut(const struct exchange *x) {
-    if (x->observer == NULL || !x->stream || x->failure != FAILURE_NONE) return false;
-    const struct observation *seen = observer_seen(x->observer);
-    enum answer_shape shape = observer_shape(x->observer);
+/* A stream that was cut before its terminator must not look complete, whatever its framing says; nor must an object
+ * that the provider's framing has no end for. */
+static bool answer_is_cut(const struct attempt *a) {
+    const struct exchange *x = a->exchange;
+    if (a->observer == NULL || x->failure != FAILURE_NONE) return false;
+    const struct observation *seen = observer_seen(a->observer);
+    enum answer_shape shape = observer_shape(a->observer);
+    if (a->reader.framing == FRAMING_CLOSE && seen->unclosed) return true;
+    if (!x->stream) return false;
     return (shape == ANSWER_SSE || shape == ANSWER_JSON_ARRAY) && !seen->terminated && !seen->failed;
 }
 
-static void debug_comment(struct exchange *x, struct buf *out) {
-    const struct observation *seen = observer_seen(x->observer);
+static void debug_comment(const struct attempt *a, struct buf *out) {
+    const struct exchange *x = a->exchange;
+    const struct observation *seen = observer_seen(a->observer);
+    struct usage usage;
+    attempt_usage(a, &usage);
     uint64_t now = x->worker->loop->now_ns;
     buf_append_text(out, ": weir {\"total_ms\":");
     json_text_ms(out, now - x->ledger.begin_ns);
     buf_append_text(out, ",\"ttft_ms\":");
-    if (x->ttft_written_ns != 0)
-        json_text_ms(out, x->ttft_written_ns - x->received_ns);
+    if (seen->first_token_ns != 0) /* a token of this very read goes out with the comment */
+        json_text_ms(out, (x->ttft_written_ns != 0 ? x->ttft_written_ns : now) - x->received_ns);
     else
         buf_append_text(out, "null");
-    buf_printf(out, ",\"input_tokens\":%u,\"output_tokens\":%u,\"cost_usd\":", seen->usage.input, seen->usage.output);
-    if (x->target->price != NULL)
-        json_text_usd(out, price_cost(x->target->price, &seen->usage));
+    buf_printf(out, ",\"input_tokens\":%u,\"output_tokens\":%u,\"cost_usd\":", usage.input, usage.output);
+    const struct price *price = attempt_price(a);
+    if (price != NULL)
+        json_text_usd(out, price_cost(price, &usage));
     else
         buf_append_text(out, "null");
     buf_append_text(out, "}\n\n");
 }
 
-static void end_send(struct exchange *x, struct outgoing *out) {
+static void end_send(struct attempt *a, struct outgoing *out) {
+    struct exchange *x = a->exchange;
     struct buf comment = {0}, end = {0};
-    if (x->debug && x->observer != NULL && observer_shape(x->observer) == ANSWER_SSE &&
-        x->answer_framing != FRAMING_LENGTH) {
-        debug_comment(x, &comment);
-        outgoing_body(x, out, buf_slice(&comment));
+    if (x->debug && a->observer != NULL && observer_shape(a->observer) == ANSWER_SSE && a->framing != FRAMING_LENGTH) {
+        debug_comment(a, &comment);
+        outgoing_body(a, out, buf_slice(&comment));
     }
-    if (x->answer_framing == FRAMING_CHUNKED) {
+    if (a->framing == FRAMING_CHUNKED) {
         buf_append_text(&end, "0\r\n");
         if (x->head.te_trailers) {
             buf_append_text(&end, "server-timing: ");
@@ -117,58 +141,92 @@ static void end_send(struct exchange *x, struct outgoing *out) {
         }
         buf_append_text(&end, "\r\n");
     }
-    outgoing_flush(x, out, buf_slice(&end));
+    outgoing_flush(a, out, buf_slice(&end));
     buf_clear(&comment);
     buf_clear(&end);
     x->answer_ended = true;
-    x->attempt.answer_done = true;
+    a->answer_done = true;
 }
 
 /* A length promises the client an end that it must not be given. When nothing has gone out, an error still can. */
-static void last_withhold(struct exchange *x, struct outgoing *out) {
+static void last_withhold(const struct attempt *a, struct outgoing *out) {
+    struct exchange *x = a->exchange;
     outgoing_begin(out, x->worker);
     if (x->head_written_ns == 0 && x->response_bytes == 0) x->answered = false;
 }
 
-void relay_end(struct exchange *x, struct outgoing *out) {
-    if (x->relay == RELAY_REDACT) outgoing_body(x, out, redact_end(x->redactor));
-    if (x->observer != NULL) observer_end(x->observer, x->worker->loop->wake_ns);
-    if (buf_length(&x->held) > 0) outgoing_body(x, out, buf_slice(&x->held));
-    if (x->observer != NULL && observer_seen(x->observer)->failed && x->source == SOURCE_NONE) {
+/* The refusal is whole: now it is known whether it is worth another try. Until that is decided it is kept. */
+static void refusal_end(struct attempt *a, struct outgoing *out) {
+    outgoing_flush(a, out, SLICE(""));
+    if (!a->holding) { /* too large to be held: it has gone out */
+        end_send(a, out);
+        return;
+    }
+    struct slice kept = buf_slice(&a->stash);
+    retry_hint_body(&a->hint, (struct slice){kept.p + a->stash_head_bytes, kept.n - a->stash_head_bytes});
+    a->refused_whole = true;
+    a->failure = a->refused;
+}
+
+void relay_refusal(struct attempt *a) {
+    struct outgoing out;
+    outgoing_begin(&out, a->exchange->worker);
+    a->failure = FAILURE_NONE;
+    a->released = true;
+    end_send(a, &out);
+    relay_written(a);
+}
+
+void relay_end(struct attempt *a, struct outgoing *out) {
+    struct exchange *x = a->exchange;
+    if (a->relay == RELAY_REDACT) outgoing_body(a, out, redact_end(a->redactor));
+    if (a->observer != NULL) observer_end(a->observer, x->worker->loop->wake_ns);
+    if (buf_length(&a->held) > 0) outgoing_body(a, out, buf_slice(&a->held));
+    if (a->observer != NULL && observer_seen(a->observer)->failed && x->source == SOURCE_NONE) {
         x->failure = FAILURE_STREAM_ERROR; /* its bytes passed as they came; it is no success */
         x->source = SOURCE_PROVIDER;
+        target_failed(a, FAILURE_STREAM_ERROR);
     }
-    bool cut = stream_is_cut(x), withheld = cut && x->answer_framing == FRAMING_LENGTH;
+    bool cut = answer_is_cut(a);
+    if (a->holding && cut) {
+        a->failure = FAILURE_TRUNCATED; /* worth another try, or an error of weir's own */
+        return;
+    }
+    if (a->holding && a->refused != FAILURE_NONE) {
+        refusal_end(a, out);
+        return;
+    }
+    a->released = true;
+    bool withheld = cut && a->framing == FRAMING_LENGTH;
     if (withheld)
-        last_withhold(x, out);
+        last_withhold(a, out);
     else if (cut)
-        outgoing_flush(x, out, SLICE(""));
+        outgoing_flush(a, out, SLICE(""));
     else
-        end_send(x, out);
-    if (cut) x->attempt.failure = FAILURE_TRUNCATED;
-    buf_clear(&x->held);
-    if (!withheld) written_note(x);
+        end_send(a, out);
+    if (cut) a->failure = FAILURE_TRUNCATED;
+    buf_clear(&a->held);
+    if (!withheld) relay_written(a);
 }
 
 /* ---- from the provider ---- */
 
-static void run_relay(struct exchange *x, struct outgoing *out, struct slice data) {
-    switch (x->relay) {
+static void run_relay(struct attempt *a, struct outgoing *out, struct slice data) {
+    switch (a->relay) {
     case RELAY_RAW:
-        outgoing_body(x, out, data);
+        outgoing_body(a, out, data);
         break;
     case RELAY_EVENTS:
-        events_relay(x, out, data);
+        events_relay(a, out, data);
         break;
     case RELAY_REDACT:
-        outgoing_body(x, out, redact_take(x->redactor, data));
-        outgoing_flush(x, out, SLICE(""));
+        outgoing_body(a, out, redact_take(a->redactor, data));
+        outgoing_flush(a, out, SLICE(""));
         break;
     }
 }
 
-void relay_bytes(struct exchange *x, struct outgoing *out, struct slice bytes) {
-    struct attempt *a = &x->attempt;
+void relay_bytes(struct attempt *a, struct outgoing *out, struct slice bytes) {
     enum { RUNS_MAX = 48 };
     struct slice runs[RUNS_MAX];
     int run_count = 0;
@@ -178,30 +236,32 @@ void relay_bytes(struct exchange *x, struct outgoing *out, struct slice bytes) {
         size_t used = body_reader_take(&a->reader, bytes.p, bytes.n, &data, &state);
         bytes = (struct slice){bytes.p + used, bytes.n - used};
         if (data.n > 0) {
-            if (a->first_byte_ns == 0) a->first_byte_ns = x->worker->loop->wake_ns;
-            if (x->observer == NULL) a->progress_ns = x->worker->loop->wake_ns;
-            a->answer_bytes += data.n;
-            run_relay(x, out, data);
-            if (x->relay == RELAY_RAW) runs[run_count++] = data;
+            if (a->first_byte_ns == 0) a->first_byte_ns = a->exchange->worker->loop->wake_ns;
+            if (a->observer == NULL) a->progress_ns = a->exchange->worker->loop->wake_ns;
+            if (a->holding && a->relay == RELAY_RAW && a->observer != NULL)
+                observe(a, data); /* whether it may go out depends on what is in it */
+            else if (a->relay == RELAY_RAW)
+                runs[run_count++] = data;
+            run_relay(a, out, data);
         }
         if (run_count == RUNS_MAX || (state == BODY_MORE && used == 0) || state == BODY_BAD) {
-            outgoing_flush(x, out, SLICE(""));
-            for (int i = 0; i < run_count && x->observer != NULL; i++) observe(x, runs[i]);
+            outgoing_flush(a, out, SLICE(""));
+            for (int i = 0; i < run_count && a->observer != NULL; i++) observe(a, runs[i]);
             run_count = 0;
-            written_note(x);
+            relay_written(a);
         }
         if (used == 0 && state == BODY_MORE) return;
     }
-    for (int i = 0; i < run_count && x->observer != NULL; i++) observe(x, runs[i]);
+    for (int i = 0; i < run_count && a->observer != NULL; i++) observe(a, runs[i]);
     if (state == BODY_BAD) {
         a->failure = FAILURE_TRUNCATED;
         return;
     }
     if (bytes.n > 0) a->keep = false; /* bytes after the end: not an answer to anything */
-    relay_end(x, out);
+    relay_end(a, out);
 }
 
-void relay_redact_begin(struct exchange *x) {
-    x->relay = RELAY_REDACT;
-    x->redactor = redactor_new(&x->arena, x->target->provider->secret);
+void relay_redact_begin(struct attempt *a) {
+    a->relay = RELAY_REDACT;
+    a->redactor = redactor_new(&a->exchange->arena, a->target->provider->secret);
 }

@@ -3,6 +3,8 @@
 #pragma once
 #include "outgoing.h"
 
-void relay_bytes(struct exchange *x, struct outgoing *out, struct slice bytes); /* as read from the provider */
-void relay_end(struct exchange *x, struct outgoing *out);                       /* the provider's side is complete */
-void relay_redact_begin(struct exchange *x); /* an error's body follows: blank echoes of the key */
+void relay_bytes(struct attempt *a, struct outgoing *out, struct slice bytes); /* as read from the provider */
+void relay_end(struct attempt *a, struct outgoing *out);                       /* the provider's side is complete */
+void relay_written(const struct attempt *a); /* something went to the client: notes when what is told of it was there */
+void relay_refusal(struct attempt *a);       /* a refusal that is held whole goes to the client after all */
+void relay_redact_begin(struct attempt *a);  /* an error's body follows: blank echoes of the key */

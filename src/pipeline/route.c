@@ -2,27 +2,36 @@
  * first provider whose `models` match and that speaks the caller's dialect. */
 #include "base/clock.h"
 #include "facts/names.h"
+#include "failover.h"
 #include "head_facts.h"
 #include "pipeline/exchange.h"
-#include "base/random.h"
+#include "route.h"
 #include "steps.h"
+#include "targets.h"
 
-/* Among the alias's targets that speak the caller's dialect, one drawn by weight. */
+/* All that could be asked are left alone for now: how long is told, in whole seconds. */
+static enum failure nobody_there(struct exchange *x, uint64_t until_ns) {
+    uint64_t now = x->worker->loop->now_ns;
+    if (until_ns == UINT64_MAX) return FAILURE_WRONG_DIALECT;
+    x->retry_after_s = until_ns > now ? (uint32_t)((until_ns - now + NS_PER_S - 1) / NS_PER_S) : 1;
+    return FAILURE_NO_TARGET;
+}
+
+/* Among the alias's targets that speak the caller's dialect and are not left alone. One that is all there is is asked
+ * in any case: an error at once is no better than trying. */
 static enum failure alias_pick(struct exchange *x, const struct alias *a) {
-    uint64_t weights = 0;
-    for (size_t i = 0; i < a->target_count; i++)
-        if (a->targets[i].provider->dialect == x->route.dialect) weights += a->conf->targets.items[i].weight;
-    if (weights == 0) return FAILURE_WRONG_DIALECT;
-    uint64_t draw = random_u64() % weights;
-    for (size_t i = 0; i < a->target_count; i++) {
-        if (a->targets[i].provider->dialect != x->route.dialect) continue;
-        if (draw < a->conf->targets.items[i].weight) {
-            x->target = &a->targets[i];
-            return FAILURE_NONE;
-        }
-        draw -= a->conf->targets.items[i].weight;
+    if (a->persists) {
+        x->failover = failover_new(x, a);
+        x->target = failover_first(x);
+        return x->target != NULL ? FAILURE_NONE : nobody_there(x, failover_until_ns(x));
     }
-    return FAILURE_WRONG_DIALECT;
+    if (a->target_count == 1) {
+        x->target = a->targets[0].provider->dialect == x->route.dialect ? &a->targets[0] : NULL;
+        return x->target != NULL ? FAILURE_NONE : FAILURE_WRONG_DIALECT;
+    }
+    struct choice c = {.alias = a, .dialect = x->route.dialect, .now_ns = x->worker->loop->now_ns};
+    x->target = target_choose(&c, &x->probe);
+    return x->target != NULL ? FAILURE_NONE : nobody_there(x, targets_until_ns(a, x->route.dialect));
 }
 
 static enum failure own_target(struct exchange *x, struct provider *p, struct slice model) {
@@ -77,8 +86,8 @@ static char *put_segment(char *at, struct slice s) {
 
 /* base_url's path and what the dialect puts behind it. base_url is what the dialect's SDK takes: OpenAI's has the /v1.
  */
-static void path_compose(struct exchange *x) {
-    const struct provider *p = x->target->provider;
+static void path_compose(struct exchange *x, struct attempt *a) {
+    const struct provider *p = a->target->provider;
     struct slice base = p->base_path, path = x->head.path, query = head_query_without_key(x);
     if (x->route.operation == OPERATION_PASSTHROUGH) {
         base = SLICE("");
@@ -86,11 +95,11 @@ static void path_compose(struct exchange *x) {
     } else if (x->route.dialect == DIALECT_OPENAI) {
         path = (struct slice){path.p + 3, path.n - 3};
     }
-    bool renamed = x->route.model_in_path && x->target->rename;
-    char *out = arena_alloc(&x->arena, base.n + path.n + query.n + 3 * x->target->model.n + 2), *at = put(out, base);
+    bool renamed = x->route.model_in_path && a->target->rename;
+    char *out = arena_alloc(&x->arena, base.n + path.n + query.n + 3 * a->target->model.n + 2), *at = put(out, base);
     if (renamed) {
         at = put(at, (struct slice){path.p, (size_t)(x->route.model.p - path.p)});
-        at = put_segment(at, x->target->model);
+        at = put_segment(at, a->target->model);
         const char *after = x->route.model.p + x->route.model.n;
         at = put(at, (struct slice){after, (size_t)(path.p + path.n - after)});
     } else {
@@ -100,16 +109,43 @@ static void path_compose(struct exchange *x) {
         *at++ = '?';
         at = put(at, query);
     }
-    x->path_out = (struct slice){out, (size_t)(at - out)};
+    a->path_out = (struct slice){out, (size_t)(at - out)};
 }
 
-static void edits_make(struct exchange *x) {
+static void edits_make(struct exchange *x, struct attempt *a) {
     if (x->facts == NULL) return;
-    if (x->target->rename && !x->route.model_in_path)
-        request_replace_model(x->facts, x->target->model, &x->edits, &x->arena);
-    if (x->stream && x->target->provider->conf->usage == CONFIG_USAGE_INJECT)
-        x->usage_injected = request_inject_usage(x->facts, &x->edits, &x->arena);
+    if (a->target->rename && !x->route.model_in_path)
+        request_replace_model(x->facts, a->target->model, &a->edits, &x->arena);
+    if (x->stream && a->target->provider->conf->usage == CONFIG_USAGE_INJECT)
+        a->usage_injected = request_inject_usage(x->facts, &a->edits, &x->arena);
     x->facts = NULL; /* its memory is the observer's from here on */
+}
+
+/* The same for one of several targets: from what was kept of the facts. */
+static void edits_make_again(struct exchange *x, struct attempt *a) {
+    const struct failover *o = x->failover;
+    x->facts = NULL;
+    if (a->target->rename && o->model_in_body)
+        splice_add(&a->edits, o->model_begin, o->model_end - o->model_begin, a->target->model_json);
+    if (o->inject.count == 0 || a->target->provider->conf->usage != CONFIG_USAGE_INJECT) return;
+    const struct edit *e = &o->inject.edits[0];
+    splice_add(&a->edits, e->offset, e->length, e->replacement);
+    a->usage_injected = true;
+}
+
+void route_prepare(struct attempt *a) {
+    path_compose(a->exchange, a);
+    if (a->exchange->failover != NULL)
+        edits_make_again(a->exchange, a);
+    else
+        edits_make(a->exchange, a);
+}
+
+void route_count(struct exchange *x) {
+    const struct target *t = x->target;
+    const struct traffic_key key = {x->tenant->name_id, t->provider->name_id, t->model_id, x->workload};
+    if (x->flight != NULL) traffic_leave(x->flight);
+    x->flight = traffic_enter(&x->worker->traffic, &key, operation_id(x->route.operation));
 }
 
 enum step route_enter(struct exchange *x, struct attempt *a) {
@@ -121,8 +157,7 @@ enum step route_enter(struct exchange *x, struct attempt *a) {
             return STEP_FAIL;
         }
     }
-    path_compose(x);
-    edits_make(x);
+    route_count(x);
     uint64_t total_ns = x->target->provider->conf->timeouts.total_ns;
     if (total_ns != CONF_NEVER) timer_set(&x->worker->loop->wheel, &x->total, x->worker->loop->now_ns + total_ns);
     return STEP_NEXT;

@@ -3,4 +3,4 @@
 #include "pipeline/exchange.h"
 
 /* Goes on sending, as far as the connection takes it: a provider may answer early, or wait for the rest to go on. */
-void send_rest(struct exchange *x);
+void send_rest(struct attempt *a);

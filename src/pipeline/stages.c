@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "pipeline/exchange.h"
+#include "race.h"
 #include "respond.h"
 #include "steps.h"
 
@@ -15,11 +16,11 @@ const struct stage stages[STAGE_COUNT] = {STAGES(STAGE_ROW)};
 #undef STAGE_ROW
 
 static struct attempt *stage_attempt(struct exchange *x) {
-    return stages[x->stage].per_attempt ? &x->attempt : NULL;
+    return stages[x->stage].per_attempt ? x->attempt : NULL;
 }
 
 static void stage_move(struct exchange *x, enum stage_id next) {
-    if (stages[next].per_attempt && !x->attempting) attempt_begin(x, false);
+    if (stages[next].per_attempt && !x->attempting) attempt_begin(x);
     x->stage = next;
     exchange_phase(x, stages[next].phase, x->worker->loop->now_ns);
 }
@@ -30,11 +31,11 @@ void stage_run(struct exchange *x) {
         case STEP_WAIT:
             return;
         case STEP_FAIL:
+            if (stages[x->stage].per_attempt && attempt_survives(x->attempt, x->failure)) break;
             exchange_fail(x, x->failure);
             return;
         case STEP_RETRY:
-            attempt_release(x, false);
-            attempt_begin(x, true);
+            attempt_again(x->attempt);
             x->stage = STAGE_QUEUE;
             exchange_phase(x, stages[STAGE_QUEUE].phase, x->worker->loop->now_ns);
             break;
@@ -47,6 +48,7 @@ void stage_run(struct exchange *x) {
 
 void exchange_answered(struct exchange *x) {
     if (x->stage == STAGE_SETTLE) return;
+    race_end(x);
     if (stages[x->stage].cancel != NULL) stages[x->stage].cancel(x, stage_attempt(x));
     if (!x->attempting) exchange_phase(x, PHASE_ADMIT, x->worker->loop->now_ns); /* deciding and answering was weir's */
     x->stage = STAGE_SETTLE;

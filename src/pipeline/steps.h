@@ -7,3 +7,6 @@
     void name##_cancel(struct exchange *x, struct attempt *a);
 STAGES(STEP_DECLARE)
 #undef STEP_DECLARE
+
+/* FAILURE_NONE, or why the newest configuration would not let its caller in any more. */
+enum failure admit_key_again(const struct exchange *x);

@@ -1,9 +1,11 @@
-/* GET /weir/usage: where the tenant that asks stands with its limits, and what it has used of them. Counts are the
- * limiter's own: what it does not count is null, never 0. */
+/* GET /weir/usage: where the tenant that asks stands with its limits, and what it has used today and this month. The
+ * limits' rows are the limiter's, up to this moment; the sums are the recorder's, up to the last whole second. */
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "pipeline/exchange.h"
+#include "limiting.h"
 #include "respond.h"
+#include "usage_sums.h"
 
 static void amount_put(struct buf *out, const char *before, enum limit_kind kind, uint64_t amount) {
     buf_append_text(out, before);
@@ -50,40 +52,46 @@ static void rows_put(struct exchange *x, struct buf *out, uint64_t now_ns, int64
     }
 }
 
-static void totals_put(struct buf *out, const char *name, const struct limit_totals *t) {
-    buf_append_text(out, name);
-    if (t == NULL) {
-        buf_append_text(out, "null");
+static void period_put(struct buf *out, const char *before, const struct usage_period *p, int64_t unix_ns) {
+    char since[CLOCK_RFC3339_BYTES];
+    clock_format_rfc3339(p->since_unix_ns, since);
+    buf_printf(out, "%s{\"since\":\"%s\",", before, since);
+    const struct row_style style = {.window_ns =
+                                        unix_ns > p->since_unix_ns ? (uint64_t)(unix_ns - p->since_unix_ns) : 0};
+    row_write(out, &p->row, &style);
+    buf_append_text(out, "}");
+}
+
+static void periods_put(struct exchange *x, struct buf *out, int64_t unix_ns, bool fleet) {
+    struct usage_period today, month;
+    if (fleet) {
+        period_put(out, ",\"today\":", &x->sums->today, unix_ns);
+        period_put(out, ",\"month\":", &x->sums->month, unix_ns);
         return;
     }
-    char since[CLOCK_RFC3339_BYTES];
-    clock_format_rfc3339(t->since_unix_ns, since);
-    buf_printf(out,
-               "{\"since\":\"%s\",\"requests\":%llu,\"rps\":null,\"in_flight\":null,\"queued\":null,\"errors\":null,"
-               "\"refused\":null,\"abandoned\":null,\"input_tokens\":null,\"output_tokens\":null,\"total_tokens\":%llu,"
-               "\"cache_read_tokens\":null,\"reasoning_tokens\":null,\"prompt_cache_share\":null,"
-               "\"response_cache_share\":null,\"output_tokens_per_s\":null,\"cost_usd\":",
-               since, (unsigned long long)t->requests, (unsigned long long)t->tokens);
-    json_text_usd(out, t->pico_usd > INT64_MAX ? INT64_MAX : (int64_t)t->pico_usd);
-    buf_append_text(out, ",\"waste_usd\":null,\"usd_per_h\":null}");
+    if (x->worker->usage == NULL) {
+        buf_append_text(out, ",\"today\":null,\"month\":null");
+        return;
+    }
+    usage_of_tenant(x->worker->usage, x->tenant->name_id, unix_ns, &today, &month);
+    period_put(out, ",\"today\":", &today, unix_ns);
+    period_put(out, ",\"month\":", &month, unix_ns);
 }
 
 void respond_usage(struct exchange *x) {
     struct buf out = {0};
     char time[CLOCK_RFC3339_BYTES];
-    struct limit_usage usage;
     uint64_t now_ns = x->worker->loop->now_ns;
     int64_t unix_ns = clock_wall_ns(now_ns);
-    bool limits = x->worker->limiter != NULL;
-    bool known = limits && limit_usage(x->worker->limiter, x->tenant, now_ns, unix_ns, &usage);
+    bool limits_known = limits_are_fleets(x) || !tenant_is_limited(x->tenant);
+    bool fleet = limits_known && x->sums->known;
     clock_format_rfc3339(unix_ns, time);
     buf_append_text(&out, "{\"tenant\":");
     json_text_string(&out, x->tenant->name);
-    buf_printf(&out, ",\"time\":\"%s\",\"scope\":\"replica\",\"limits\":[", time);
-    if (limits) rows_put(x, &out, now_ns, unix_ns);
+    buf_printf(&out, ",\"time\":\"%s\",\"scope\":\"%s\",\"limits\":[", time, fleet ? "fleet" : "replica");
+    if (x->worker->limiter != NULL) rows_put(x, &out, now_ns, unix_ns);
     buf_append_text(&out, "]");
-    totals_put(&out, ",\"today\":", known ? &usage.today : NULL);
-    totals_put(&out, ",\"month\":", known ? &usage.month : NULL);
+    periods_put(x, &out, unix_ns, fleet);
     buf_append_text(&out, "}");
     respond_json(x, 200, buf_slice(&out));
     buf_clear(&out);

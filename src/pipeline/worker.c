@@ -1,6 +1,7 @@
 /* A worker's belongings, the reaper, and shutting down. */
 #include "pipeline/worker.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -22,19 +23,53 @@ static void record_tell(struct loop_task *task) {
     w->record_ready(w->record_context);
 }
 
-void worker_init(struct worker *w, unsigned index, const struct snapshot *conf, struct resolver *resolver,
-                 struct ring *records) {
-    *w = (struct worker){.index = index, .conf = conf, .resolver = resolver, .records = records};
+/* Pools of the configuration's origins open; those of origins that it does not name drain. */
+static void pools_follow(struct worker *w, const struct snapshot *conf) {
+    bool named[ORIGINS_MAX] = {false};
+    for (size_t i = 0; i < conf->provider_count; i++) {
+        struct origin *o = conf->providers[i]->origin;
+        struct pool *p = &w->pools[o->slot];
+        named[o->slot] = true;
+        if (p->origin == NULL) pool_open_at(p, o, w->loop, &w->inbox);
+        p->resolver = w->resolver;
+        assert(p->origin == o);
+    }
+    for (unsigned i = 0; i < ORIGINS_MAX; i++) {
+        struct pool *p = &w->pools[i];
+        if (p->origin == NULL || p->leaving == !named[i]) continue;
+        if (named[i])
+            pool_stay(p);
+        else
+            pool_leave(p);
+    }
+}
+
+void worker_adopt(struct worker *w, struct pin *next) {
+    pools_follow(w, next->conf);
+    w->conf = next->conf;
+    pins_adopt(&w->pins, next);
+}
+
+void worker_origin_clear(struct worker *w, unsigned slot) {
+    pool_clear(&w->pools[slot]);
+}
+
+void worker_init(struct worker *w, unsigned index, struct pin *first, struct resolver *resolver, struct ring *records) {
+    w->index = index;
+    w->resolver = resolver;
+    w->records = records;
     w->loop = loop_new();
     w->reaper.run = reap;
     w->record_wake.run = record_tell;
     inbox_init(&w->inbox, w->loop, 65536, w);
-    for (size_t i = 0; i < conf->provider_count; i++)
-        pool_init(&w->pools[conf->providers[i]->slot], conf->providers[i], w->loop, &w->inbox);
+    worker_adopt(w, first);
 }
 
 void worker_clear(struct worker *w) {
     reap(&w->reaper);
+    for (unsigned i = 0; i < ORIGINS_MAX; i++) pool_clear(&w->pools[i]);
+    redis_client_free(w->redis);
+    limit_shared_free(w->shared);
     inbox_clear(&w->inbox);
     loop_free(w->loop);
     block_pool_clear(&w->blocks);
@@ -47,6 +82,11 @@ void worker_drain(struct worker *w) {
     client_close_idle(w);
 }
 
+void worker_leave(struct worker *w) {
+    w->leaving = true;
+    client_hurry_idle(w);
+}
+
 void worker_cut(struct worker *w) {
     for (struct client *c = w->clients, *next; c != NULL; c = next) {
         next = c->next;
@@ -56,7 +96,7 @@ void worker_cut(struct worker *w) {
         exchange_fail(x, FAILURE_DRAINING);
         exchange_callback_end(x);
     }
-    for (size_t i = 0; i < w->conf->provider_count; i++) pool_close_idle(&w->pools[w->conf->providers[i]->slot]);
+    for (unsigned i = 0; i < ORIGINS_MAX; i++) pool_close_idle(&w->pools[i]);
 }
 
 void worker_end(struct worker *w) {

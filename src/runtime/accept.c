@@ -3,7 +3,6 @@
  * waits. */
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +16,7 @@
 struct handover { /* a connection on its way to a worker */
     struct message message;
     struct thread *thread;
-    struct tls_context *tls;
+    struct tls_context *tls; /* a reference */
     uint64_t accepted_ns;
     int fd;
 };
@@ -25,6 +24,7 @@ struct handover { /* a connection on its way to a worker */
 static void handover_run(struct message *m, void *context) {
     struct handover *h = (struct handover *)((char *)m - offsetof(struct handover, message));
     client_accept(context, h->fd, h->tls, h->accepted_ns);
+    if (h->tls != NULL) tls_context_unref(h->tls);
     atomic_fetch_sub_explicit(&h->thread->handed_over, 1, memory_order_relaxed);
     mem_free(h);
 }
@@ -59,11 +59,15 @@ uint64_t gateway_in_flight(void *gateway) {
     return sum;
 }
 
+static void listeners_pause(struct gateway *g) {
+    for (size_t i = 0; i < g->ports.count; i++) listener_pause(g->ports.items[i]->listener);
+    g->accepting = false;
+}
+
 static void ceiling_reached(struct gateway *g) {
     static _Atomic uint64_t gate;
     if (log_once_a_minute(&gate)) log_warn("http.max_connections is reached: accepting waits");
-    for (size_t i = 0; i < g->port_count; i++) listener_pause(g->ports[i].listener);
-    g->accepting = false;
+    listeners_pause(g);
     timer_set(&g->loop->wheel, &g->tick, g->loop->now_ns + CEILING_CHECK_NS);
 }
 
@@ -74,68 +78,87 @@ static void accepted(void *context, int fd, const struct sockaddr *peer, uint64_
     struct thread *t = least_loaded(g);
     struct handover *h = mem_alloc(sizeof *h);
     *h = (struct handover){
-        .message.run = handover_run, .thread = t, .tls = p->tls, .accepted_ns = accepted_ns, .fd = fd};
+        .message.run = handover_run, .thread = t, .tls = tls_context_ref(p->tls), .accepted_ns = accepted_ns, .fd = fd};
     atomic_fetch_add_explicit(&t->handed_over, 1, memory_order_relaxed);
     if (!inbox_post(&t->worker.inbox, &h->message)) {
         atomic_fetch_sub_explicit(&t->handed_over, 1, memory_order_relaxed);
         close(fd);
+        tls_context_unref(p->tls);
         mem_free(h);
     }
     if (gateway_clients(g) >= g->conf->config->http.max_connections) ceiling_reached(g);
 }
 
 void accept_check(struct gateway *g) {
-    if (g->accepting || g->draining) return;
+    if (g->accepting || g->draining || g->handing_over) return;
     if (gateway_clients(g) >= g->conf->config->http.max_connections) {
         timer_set(&g->loop->wheel, &g->tick, g->loop->now_ns + CEILING_CHECK_NS);
         return;
     }
-    for (size_t i = 0; i < g->port_count; i++) listener_resume(g->ports[i].listener);
+    for (size_t i = 0; i < g->ports.count; i++) listener_resume(g->ports.items[i]->listener);
     g->accepting = true;
 }
 
-static bool port_open(struct gateway *g, const struct config_listener *l) {
-    char message[256];
-    struct port *p = &g->ports[g->port_count];
-    *p = (struct port){.gateway = g, .fd = -1};
-    if (l->tls.certificate.text.p != NULL) {
-        p->tls = tls_server_new(l->tls.certificate.text.p, l->tls.key.text.p, message, sizeof message);
-        if (p->tls == NULL) {
-            fprintf(stderr, "weir: listen.tls: %s\n", message);
-            return false;
-        }
-    }
-    p->fd = listen_open(l->address.host.p, l->address.port.p, message, sizeof message);
-    g->port_count++;
-    if (p->fd >= 0) return true;
-    fprintf(stderr, "weir: listen.address %s: %s\n", l->address.text.p, message);
-    return false;
+void accept_pause(struct gateway *g) {
+    g->handing_over = true;
+    listeners_pause(g);
 }
 
-bool accept_open(struct gateway *g) {
-    const struct config *c = g->conf->config;
-    char message[256];
-    for (size_t i = 0; i < c->listen.count && i < LISTENERS_MAX; i++)
-        if (!port_open(g, &c->listen.items[i])) return false;
-    g->admin_fd = -1;
-    if (c->admin.address.text.p == NULL) return true;
-    g->admin_fd = listen_open(c->admin.address.host.p, c->admin.address.port.p, message, sizeof message);
-    if (g->admin_fd < 0) fprintf(stderr, "weir: admin.address %s: %s\n", c->admin.address.text.p, message);
-    return g->admin_fd >= 0;
+void accept_resume(struct gateway *g) {
+    if (!g->handing_over) return;
+    g->handing_over = false;
+    accept_check(g);
+}
+
+static void port_start(struct gateway *g, struct port *p) {
+    p->gateway = g;
+    p->listener = listener_new(g->loop, p->fd, accepted, p);
+    if (!g->accepting) listener_pause(p->listener);
 }
 
 void accept_start(struct gateway *g) {
-    for (size_t i = 0; i < g->port_count; i++)
-        g->ports[i].listener = listener_new(g->loop, g->ports[i].fd, accepted, &g->ports[i]);
     g->accepting = true;
+    for (size_t i = 0; i < g->ports.count; i++) port_start(g, g->ports.items[i]);
+}
+
+/* Sessions go on with a certificate that has not changed: its context has their tickets' keys. */
+static void port_renew(struct port *p, struct port *next) {
+    bool same = (p->tls == NULL) == (next->tls == NULL) && memcmp(p->tls_print, next->tls_print, DIGEST_BYTES) == 0;
+    if (!same) {
+        struct tls_context *before = p->tls;
+        p->tls = next->tls;
+        next->tls = before;
+        memcpy(p->tls_print, next->tls_print, DIGEST_BYTES);
+    }
+    port_free(next);
+}
+
+/* What the kernel has accepted already is served: who connected in time notices nothing. */
+static void port_end(struct port *p) {
+    log_info("no longer listening on %s", p->address);
+    listener_accept_all(p->listener);
+    port_free(p);
+}
+
+void accept_follow(struct gateway *g, struct ports *next) {
+    struct ports before = g->ports;
+    g->ports = (struct ports){0};
+    for (size_t i = 0; i < next->count; i++) {
+        struct port *n = next->items[i], *known = ports_find(&before, n->address);
+        if (known != NULL) {
+            port_renew(known, n);
+        } else {
+            log_info("listening on %s", n->address);
+            port_start(g, n);
+        }
+        g->ports.items[g->ports.count++] = known != NULL ? known : n;
+    }
+    for (size_t i = 0; i < before.count; i++)
+        if (ports_find(&g->ports, before.items[i]->address) == NULL) port_end(before.items[i]);
+    next->count = 0;
 }
 
 void accept_stop(struct gateway *g) {
-    for (size_t i = 0; i < g->port_count; i++) {
-        if (g->ports[i].listener != NULL) listener_free(g->ports[i].listener);
-        if (g->ports[i].fd >= 0) close(g->ports[i].fd);
-        g->ports[i].listener = NULL;
-        g->ports[i].fd = -1;
-    }
     g->accepting = false;
+    ports_clear(&g->ports);
 }

@@ -8,22 +8,32 @@
 
 #define DRAIN_CHECK_NS (10 * NS_PER_MS)
 
-void drain_begin(struct gateway *g) {
-    if (g->draining) return;
+static void work_ends(struct gateway *g) {
     g->draining = true;
     atomic_store(&g->ready, false);
     log_info("draining: %llu connections, %llu requests under way", (unsigned long long)gateway_clients(g),
              (unsigned long long)gateway_in_flight(g));
     accept_stop(g);
-    for (unsigned i = 0; i < g->thread_count; i++) inbox_post(&g->threads[i]->worker.inbox, &g->threads[i]->drain);
     g->drain_until_ns = loop_stamp(g->loop) + g->conf->config->http.drain_ns;
     timer_set(&g->loop->wheel, &g->tick, g->loop->now_ns + DRAIN_CHECK_NS);
+}
+
+void drain_begin(struct gateway *g) {
+    if (!g->draining) work_ends(g);
+    g->leaving = false;
+    for (unsigned i = 0; i < g->thread_count; i++) thread_post(g, g->threads[i], &g->threads[i]->drain);
+}
+
+void drain_leave(struct gateway *g) {
+    work_ends(g);
+    g->leaving = true;
+    for (unsigned i = 0; i < g->thread_count; i++) thread_post(g, g->threads[i], &g->threads[i]->leave);
 }
 
 void drain_cut(struct gateway *g) {
     if (g->cutting) return;
     g->cutting = true;
-    for (unsigned i = 0; i < g->thread_count; i++) inbox_post(&g->threads[i]->worker.inbox, &g->threads[i]->cut);
+    for (unsigned i = 0; i < g->thread_count; i++) thread_post(g, g->threads[i], &g->threads[i]->cut);
     g->drain_until_ns = loop_stamp(g->loop) + 500 * NS_PER_MS; /* for the last bytes to leave */
 }
 

@@ -3,16 +3,15 @@
 #include "telemetry/histogram.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/mem.h"
 
 static uint64_t boundaries[HISTOGRAM_PER_OCTAVE + 1]; /* fraction of the octave as 64-bit fixed point */
 static uint8_t cell_bucket[64];
-static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
 
-static void tables_make(void) {
+/* Before main(): an addition has nothing to ask first. */
+__attribute__((constructor)) static void tables_make(void) {
     for (int i = 0; i < HISTOGRAM_PER_OCTAVE; i++)
         boundaries[i] = (uint64_t)((exp2((double)i / HISTOGRAM_PER_OCTAVE) - 1.0) * 0x1p63) << 1;
     boundaries[HISTOGRAM_PER_OCTAVE] = UINT64_MAX;
@@ -22,43 +21,56 @@ static void tables_make(void) {
     }
 }
 
-unsigned histogram_bucket_of(uint64_t value) {
-    pthread_once(&tables_once, tables_make);
-    if (value == 0) value = 1;
-    unsigned octave = 63u - (unsigned)__builtin_clzll(value);
-    if (octave >= HISTOGRAM_OCTAVES) return HISTOGRAM_BUCKETS - 1;
-    uint64_t fraction = octave == 0 ? 0 : value << (64 - octave);
+/* An edge belongs to the bucket below it, and of all edges only powers of two are whole numbers: one less in the last
+ * place takes these into the octave below, and no other number over a boundary. */
+static inline unsigned bucket_of(uint64_t value) {
+    if (value <= 1) return 0;
+    if (value > UINT64_C(1) << HISTOGRAM_OCTAVES) return HISTOGRAM_BUCKETS - 1;
+    unsigned zeros = (unsigned)__builtin_clzll(value);
+    uint64_t below = (value << zeros) - 1;
+    unsigned fell = (unsigned)(below >> 63) ^ 1;
+    uint64_t fraction = below << fell << 1;
     unsigned bucket = cell_bucket[fraction >> 58];
-    if (bucket + 1 < HISTOGRAM_PER_OCTAVE && fraction >= boundaries[bucket + 1]) bucket++;
-    return octave * HISTOGRAM_PER_OCTAVE + bucket;
+    bucket += fraction >= boundaries[bucket + 1];
+    return (63 - zeros - fell) * HISTOGRAM_PER_OCTAVE + bucket;
+}
+
+unsigned histogram_bucket_of(uint64_t value) {
+    return bucket_of(value);
+}
+
+uint64_t histogram_bucket_edge(unsigned bucket) {
+    unsigned octave = bucket / HISTOGRAM_PER_OCTAVE;
+    uint64_t fraction = boundaries[bucket % HISTOGRAM_PER_OCTAVE];
+    return octave == 0 ? 1 : (UINT64_C(1) << octave) + (fraction >> (64 - octave));
 }
 
 uint64_t histogram_bucket_low(unsigned bucket) {
-    pthread_once(&tables_once, tables_make);
-    unsigned octave = bucket / HISTOGRAM_PER_OCTAVE;
-    uint64_t fraction = boundaries[bucket % HISTOGRAM_PER_OCTAVE];
-    if (octave == 0) return 1;
-    uint64_t offset = fraction >> (64 - octave);
-    if (fraction << octave) offset++;
-    return (UINT64_C(1) << octave) + offset;
+    return bucket == 0 ? 1 : histogram_bucket_edge(bucket) + 1;
 }
 
 static void cell_add(_Atomic uint64_t *cell, uint64_t by) {
     atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
+/* The first value of an octave. Apart, and called last: an addition then has nothing to keep over a call. */
+__attribute__((noinline, cold)) static void octave_begin(struct histogram *h, unsigned octave, uint64_t value) {
+    atomic_store_explicit(&h->octaves[octave], mem_zalloc(HISTOGRAM_PER_OCTAVE * sizeof(uint64_t)),
+                          memory_order_release);
+    histogram_add(h, value);
+}
+
 void histogram_add(struct histogram *h, uint64_t value) {
-    unsigned bucket = histogram_bucket_of(value);
-    _Atomic(_Atomic uint64_t *) *slot = &h->octaves[bucket / HISTOGRAM_PER_OCTAVE];
-    _Atomic uint64_t *octave = atomic_load_explicit(slot, memory_order_relaxed);
+    unsigned bucket = bucket_of(value);
+    _Atomic uint64_t *octave = atomic_load_explicit(&h->octaves[bucket / HISTOGRAM_PER_OCTAVE], memory_order_relaxed);
     if (octave == NULL) {
-        octave = mem_zalloc(HISTOGRAM_PER_OCTAVE * sizeof *octave);
-        atomic_store_explicit(slot, octave, memory_order_release);
+        octave_begin(h, bucket / HISTOGRAM_PER_OCTAVE, value);
+        return;
     }
-    cell_add(&octave[bucket % HISTOGRAM_PER_OCTAVE], 1);
-    cell_add(&h->sum, value);
     if (value > atomic_load_explicit(&h->max, memory_order_relaxed))
         atomic_store_explicit(&h->max, value, memory_order_relaxed);
+    cell_add(&octave[bucket % HISTOGRAM_PER_OCTAVE], 1);
+    cell_add(&h->sum, value);
 }
 
 void histogram_clear(struct histogram *h) {
@@ -85,6 +97,10 @@ void histogram_read(const struct histogram *h, struct histogram_view *into) {
     if (max > into->max) into->max = max;
 }
 
+uint64_t histogram_bucket_middle(unsigned bucket) {
+    return (uint64_t)exp2(((double)bucket + 0.5) / HISTOGRAM_PER_OCTAVE);
+}
+
 uint64_t histogram_quantile(const struct histogram_view *v, double q) {
     if (v->count == 0) return 0;
     uint64_t rank = (uint64_t)ceil(q * (double)v->count), seen = 0;
@@ -92,8 +108,8 @@ uint64_t histogram_quantile(const struct histogram_view *v, double q) {
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += v->counts[i];
         if (seen < rank) continue;
-        double middle = exp2(((double)i + 0.5) / HISTOGRAM_PER_OCTAVE);
-        return middle > (double)v->max ? v->max : (uint64_t)middle;
+        uint64_t middle = histogram_bucket_middle(i);
+        return middle > v->max ? v->max : middle;
     }
     return v->max;
 }

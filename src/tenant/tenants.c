@@ -46,7 +46,8 @@ struct tenants *tenants_compile(const struct config *c) {
     t->everybody = (struct tenant){.name_id = name_id(SLICE("default")),
                                    .name = SLICE("default"),
                                    .models = &c->tenant_defaults.models,
-                                   .limits = &c->tenant_defaults.limits};
+                                   .limits = &c->tenant_defaults.limits,
+                                   .queue = &c->tenant_defaults.queue};
     t->tenant_count = c->tenants.count;
     t->tenants = mem_zalloc((t->tenant_count + 1) * sizeof *t->tenants);
     t->keys = mem_zalloc((key_count + 1) * sizeof *t->keys);
@@ -55,8 +56,13 @@ struct tenants *tenants_compile(const struct config *c) {
     for (size_t i = 0; i < c->tenants.count; i++) {
         const struct config_tenant *from = &c->tenants.items[i];
         struct tenant *tenant = &t->tenants[i];
-        *tenant = (struct tenant){
-            name_id(from->name.text), from->name.text, from->disabled, &from->models, from, &from->limits};
+        *tenant = (struct tenant){name_id(from->name.text),
+                                  from->name.text,
+                                  from->disabled,
+                                  &from->models,
+                                  from,
+                                  &from->limits,
+                                  &from->queue};
         for (size_t j = 0; j < from->keys.count; j++) {
             struct tenant_key *key = &t->keys[next++];
             memcpy(key->digest, from->keys.items[j].digest, DIGEST_BYTES);
@@ -86,10 +92,8 @@ static enum failure key_judge(const struct tenant_key *key, int64_t now_unix_s) 
     return key->expires_unix_s != 0 && now_unix_s >= key->expires_unix_s ? FAILURE_EXPIRED_KEY : FAILURE_NONE;
 }
 
-enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_t now_unix_s,
-                          const struct tenant_key **key) {
-    uint8_t digest[DIGEST_BYTES];
-    digest_sha256(key_text, digest);
+static enum failure digest_find(const struct tenants *t, const uint8_t digest[DIGEST_BYTES], int64_t now_unix_s,
+                                const struct tenant_key **key) {
     *key = NULL;
     for (size_t at = place_of(t, digest); t->table[at] != NULL; at = (at + 1) & (t->capacity - 1)) {
         if (!digest_equal(t->table[at]->digest, digest)) continue;
@@ -97,6 +101,19 @@ enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_
         return key_judge(*key, now_unix_s);
     }
     return FAILURE_UNKNOWN_KEY;
+}
+
+enum failure tenants_find(const struct tenants *t, struct slice key_text, int64_t now_unix_s,
+                          const struct tenant_key **key) {
+    uint8_t digest[DIGEST_BYTES];
+    digest_sha256(key_text, digest);
+    return digest_find(t, digest, now_unix_s, key);
+}
+
+enum failure tenants_still_allow(const struct tenants *t, const uint8_t *digest, int64_t now_unix_s) {
+    const struct tenant_key *key;
+    if (t->open_to_all) return FAILURE_NONE;
+    return digest == NULL ? FAILURE_NO_KEY : digest_find(t, digest, now_unix_s, &key);
 }
 
 enum failure tenants_find_again(const struct tenants *t, struct key_memo *memo, struct slice key_text,

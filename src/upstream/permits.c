@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 
 void permits_init(struct permits *p, uint64_t max) {
-    *p = (struct permits){.max = max};
+    *p = (struct permits){0};
+    atomic_init(&p->max, max);
     p->tail = &p->first;
     pthread_mutex_init(&p->lock, NULL);
 }
@@ -25,13 +26,28 @@ void permits_join(struct permits *p, struct permit_waiter *w) {
     pthread_mutex_unlock(&p->lock);
 }
 
+void permits_part(struct permits *p, struct permit_waiter *w) {
+    pthread_mutex_lock(&p->lock);
+    for (struct permit_waiter **link = &p->members; *link != NULL; link = &(*link)->next_member) {
+        if (*link != w) continue;
+        *link = w->next_member;
+        p->member_count--;
+        break;
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+static uint64_t max_of(struct permits *p) {
+    return atomic_load_explicit(&p->max, memory_order_relaxed);
+}
+
 bool permits_free(struct permits *p) {
-    return atomic_load(&p->used) + atomic_load(&p->promised) < p->max;
+    return atomic_load(&p->used) + atomic_load(&p->promised) < max_of(p);
 }
 
 bool permits_take(struct permits *p) {
     uint64_t used = atomic_load_explicit(&p->used, memory_order_relaxed);
-    while (used + atomic_load_explicit(&p->promised, memory_order_relaxed) < p->max)
+    while (used + atomic_load_explicit(&p->promised, memory_order_relaxed) < max_of(p))
         if (atomic_compare_exchange_weak(&p->used, &used, used + 1)) return true;
     return false;
 }
@@ -76,6 +92,11 @@ void permits_pass(struct permits *p) {
     pthread_mutex_lock(&p->lock);
     next_tell(p);
     pthread_mutex_unlock(&p->lock);
+}
+
+void permits_max_set(struct permits *p, uint64_t max) {
+    uint64_t before = atomic_exchange(&p->max, max);
+    for (; before < max && atomic_load(&p->waiting_count) > 0 && permits_free(p); before++) permits_pass(p);
 }
 
 void permits_wait(struct permits *p, struct permit_waiter *w) {
@@ -127,7 +148,7 @@ bool permits_over_share(struct permits *p, const struct permit_waiter *w, uint64
     if (!permits_contended(p)) return false;
     pthread_mutex_lock(&p->lock);
     bool others = p->first != NULL && (p->first != w || w->next != NULL);
-    bool over = others && held * p->member_count > p->max;
+    bool over = others && held * p->member_count > max_of(p);
     pthread_mutex_unlock(&p->lock);
     return over;
 }

@@ -1,4 +1,4 @@
-/* Compiling a provider: its base_url taken apart, its TLS context made, and the fields that every request carries
+/* Compiling a provider: its base_url taken apart, its origin found, and the fields that every request carries
  * written once, so that a request to it only copies them. */
 #include "upstream/provider.h"
 
@@ -6,34 +6,9 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "crypto/random.h"
 #include "facts/names.h"
-
-static char *slice_dup(struct slice s) {
-    return mem_strndup(s.p, s.n);
-}
-
-/* base_url was checked when the configuration was read: scheme://host[:port][/path]. */
-static void base_url_split(struct provider *p, struct slice url, struct slice *authority, bool *tls) {
-    *tls = slice_starts(url, SLICE("https://"));
-    struct slice rest = url;
-    rest.p += *tls ? 8 : 7;
-    rest.n -= *tls ? 8 : 7;
-    const char *slash = memchr(rest.p, '/', rest.n);
-    size_t n = slash ? (size_t)(slash - rest.p) : rest.n;
-    *authority = (struct slice){rest.p, n};
-    p->base_path = (struct slice){rest.p + n, rest.n - n};
-    struct slice host = *authority, port = *tls ? SLICE("443") : SLICE("80");
-    const char *bracket = memchr(host.p, ']', host.n), *after = bracket ? bracket : host.p;
-    const char *colon = memchr(after, ':', (size_t)(host.p + host.n - after));
-    if (colon != NULL) {
-        port = (struct slice){colon + 1, (size_t)(host.p + host.n - colon - 1)};
-        host.n = (size_t)(colon - host.p);
-    }
-    if (host.n > 1 && host.p[0] == '[') host = (struct slice){host.p + 1, host.n - 2};
-    p->host = slice_dup(host);
-    p->port = slice_dup(port);
-}
 
 static void field_add(struct buf *out, struct slice name, struct slice value) {
     buf_append_slice(out, name);
@@ -71,36 +46,37 @@ static void fields_write(struct provider *p, struct slice authority) {
     buf_clear(&out);
 }
 
-struct provider *provider_compile(const struct config_provider *c, unsigned slot, struct conf_errors *errors) {
+struct provider *provider_compile(const struct config_provider *c, struct origins *origins,
+                                  struct conf_errors *errors) {
     struct provider *p = mem_zalloc(sizeof *p);
-    struct slice authority;
-    bool tls;
+    struct url url;
+    url_split(c->base_url.text, &url); /* checked when the configuration was read */
+    struct origin_place place = {.name = c->name.text,
+                                 .host = url.host,
+                                 .port = url.port,
+                                 .tls = url.tls,
+                                 .ca_file = c->tls.ca.text.p,
+                                 .verify = c->tls.verify};
     p->conf = c;
-    p->slot = slot;
     p->name = c->name.text;
     p->name_id = name_id(p->name);
     p->dialect = c->dialect;
     if (c->auth != AUTH_NONE) p->secret = c->api_key.text;
-    permits_init(&p->permits, c->max_connections);
-    base_url_split(p, c->base_url.text, &authority, &tls);
-    fields_write(p, authority);
+    p->base_path = url.path;
+    fields_write(p, url.authority);
     char message[256];
-    if (tls && (p->tls = tls_client_new(c->tls.ca.text.p, c->tls.verify, message, sizeof message)) == NULL) {
-        conf_error_add(errors, c->tls.ca.text.p ? c->tls.ca.at : c->base_url.at, "%s", message);
-        provider_free(p);
-        return NULL;
-    }
-    return p;
+    p->origin = origin_get(origins, &place, c->max_connections, message, sizeof message);
+    if (p->origin != NULL) return p;
+    conf_error_add(errors, c->tls.ca.text.p ? c->tls.ca.at : c->base_url.at, "%s", message);
+    provider_free(p);
+    return NULL;
 }
 
 void provider_free(struct provider *p) {
     if (p == NULL) return;
     if (p->fields.p != NULL) secret_wipe((void *)(uintptr_t)p->fields.p, p->fields.n);
     mem_free((void *)(uintptr_t)p->fields.p);
-    mem_free((void *)(uintptr_t)p->host);
-    mem_free((void *)(uintptr_t)p->port);
-    if (p->tls != NULL) tls_context_unref(p->tls);
-    permits_clear(&p->permits);
+    if (p->origin != NULL) origin_put(p->origin);
     mem_free(p);
 }
 

@@ -3,11 +3,13 @@ one with a configuration of its own. Whatever was started is stopped with SIGTER
 status, sanitizer reports, and every line of its access log."""
 
 import ssl
+import time
 
 import pytest
 
 from harness import certs, provider, wire
-from harness.gateway import BINARY, Gateway, Mock, digest
+from harness import redis as redis_server
+from harness.gateway import BINARY, Gateway, Mock, digest, to_midnight
 
 TENANT_KEY = "sk-weir-CANARYtenantQ7mainkey0123456789abcdef"
 NARROW_KEY = "sk-weir-CANARYtenantQ8narrow0123456789abcdef"
@@ -75,6 +77,14 @@ def configuration(mock_port, raw_port, **more):
     }
     base.update(more)
     return base
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    """A server for one file of tests."""
+    server = redis_server.Redis(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -169,6 +179,13 @@ def start(tmp_path_factory):
 def own(start, mock, raw):
     """own(**more): the usual configuration with other top-level keys."""
     return lambda **more: start(configuration(mock.port, raw.port, **more))
+
+
+@pytest.fixture
+def one_day():
+    """The test does not see a new day begin: what was counted for the old one would be gone."""
+    if to_midnight() < 45:
+        time.sleep(to_midnight() + 1)
 
 
 @pytest.fixture

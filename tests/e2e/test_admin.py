@@ -1,5 +1,6 @@
 """Health, readiness, the admin port, and what /metrics counts."""
 
+import contextlib
 import re
 
 import pytest
@@ -148,11 +149,32 @@ def test_the_admin_port_needs_its_token_where_one_is_set(own):
     port = wire.free_port()
     locked = own(admin={"address": f"127.0.0.1:{port}", "token": "admin-CANARY-token-0123456789"})
     locked.admin_port = port
-    assert locked.get("/metrics", admin=True).status == 401
+    refused = locked.get("/metrics", admin=True)
+    assert refused.status == 401 and refused.get("www-authenticate") == "Bearer"
     assert locked.get("/metrics", {"Authorization": "Bearer wrong"}, admin=True).status == 401
     assert locked.get("/metrics", {"Authorization": f"Bearer {TENANT_KEY}"}, admin=True).status == 401
     assert locked.get("/healthz", admin=True).status == 200
     assert locked.get("/metrics", {"Authorization": "Bearer admin-CANARY-token-0123456789"}, admin=True).status == 200
+    assert locked.get("/api/usage", admin=True).status == 401
+    assert locked.get("/api/usage", {"Authorization": "Bearer admin-CANARY-token-0123456789"}, admin=True).status == 200
+
+
+def test_connections_kept_for_later_do_not_keep_others_from_the_admin_port(own):
+    gateway = own()
+    with contextlib.ExitStack() as stack:
+        told = stack.enter_context(wire.connect(gateway.admin_port))
+        told.send(wire.request("GET", "/api/live?stream=1", host=f"127.0.0.1:{gateway.admin_port}"))
+        told.read_until(b"\n\n")
+        idle = [stack.enter_context(wire.connect(gateway.admin_port)) for _ in range(255)]
+        for client in (idle[0], *idle[2:]):
+            client.send(wire.request("GET", "/healthz", host="localhost"))
+            assert client.read_response().status == 200
+        for _ in range(3):
+            assert gateway.get("/metrics", admin=True).status == 200
+        assert idle[1].is_closed_within(1)  # it had asked nothing, and the stream goes on
+        told.read_until(b"\n\n")
+        idle[-1].send(wire.request("GET", "/healthz", host="localhost"))
+        assert idle[-1].read_response().status == 200
 
 
 def test_the_admin_port_serves_no_traffic_and_the_data_port_no_metrics(gateway, raw):

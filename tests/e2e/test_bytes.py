@@ -213,7 +213,7 @@ def test_bytes_are_passed_on_as_they_come_not_at_the_end(gateway, raw):
         for event in chat_events(usage=False):
             seen.clear()
             connection.send(chunk(event))
-            assert seen.wait(5)
+            assert seen.wait(8)
         connection.send(LAST_CHUNK)
 
     raw.handler = handler

@@ -1,13 +1,14 @@
 """Ceilings: connections, a provider's slots and its line, buffers; and thousands of requests that leave nothing
 behind."""
 
+import select
 import socket
 import threading
 import time
 
 from conftest import TENANT_KEY, chat, configuration
 from harness import wire
-from harness.gateway import MEMORY, wait_until
+from harness.gateway import MEMORY, PATIENCE, wait_until
 from harness.provider import STREAM_HEAD, LAST_CHUNK, chat_body, chat_events, chunk, response
 from test_clients import in_flight
 
@@ -46,6 +47,7 @@ def test_a_full_provider_makes_one_wait_and_refuses_what_the_line_does_not_hold(
     threads = [ask(gateway, results)]
     wait_until(lambda: len(raw.requests) == before + 1, 5, "the first at the provider")
     threads.append(ask(gateway, results))
+    wait_until(lambda: in_flight(gateway) == 2, 5, "the second in line")
     time.sleep(0.15)
     refused = gateway.post(CHAT, chat(), AUTH)
     assert (refused.status, refused.get("x-weir-error")) == (503, "queue_full")
@@ -68,7 +70,7 @@ def test_waiting_for_a_provider_ends_in_time(start, mock, raw):
     wait_until(lambda: len(raw.requests) == before + 1, 5, "the first at the provider")
     late = gateway.post(CHAT, chat(), AUTH)
     assert (late.status, late.get("x-weir-error")) == (503, "queue_timeout")
-    assert 190 < gateway.record(late)["phases"]["queue_ms"] < 1500
+    assert 190 < gateway.record(late)["phases"]["queue_ms"] < 8000  # the other one is there for 10 s
     gate.set()
     thread.join(10)
     assert results[0].status == 200
@@ -84,11 +86,11 @@ def test_a_client_that_leaves_the_line_makes_room(start, mock, raw):
     trace_id, traceparent = wire.new_trace()
     leaver = gateway.connect()
     leaver.send(wire.request("POST", CHAT, {**AUTH, "traceparent": traceparent}, chat()))
-    time.sleep(0.15)
+    wait_until(lambda: in_flight(gateway) == 2, 5, "the leaver in line")
     leaver.reset()
     assert gateway.record(trace_id)["error"] == "client_gone"
     other = ask(gateway, results)
-    time.sleep(0.1)
+    wait_until(lambda: in_flight(gateway) == 2, 5, "another in line")
     gate.set()
     thread.join(10)
     other.join(10)
@@ -156,10 +158,11 @@ def test_bodies_together_stay_within_the_budget(own, raw):
         thread = threading.Thread(target=lambda c=client: quietly(c, b"y" * ((2 << 20) + 900000)))
         thread.start()
         senders.append(thread)
-    time.sleep(0.6)
+    socks = [client.sock for client in clients]
+    answered, _, _ = select.select(socks, [], [], PATIENCE)
     statuses = []
     for client in clients:
-        client.sock.settimeout(0.3)
+        client.sock.settimeout(PATIENCE if client.sock in answered else 0.3)
         try:
             statuses.append(client.read_head().status)
         except (OSError, wire.Closed):
@@ -195,7 +198,7 @@ def test_a_provider_that_takes_no_connection_times_out(start, mock):
     gateway = start(settings)
     answer = gateway.post(CHAT, chat(), AUTH)
     assert (answer.status, answer.get("x-weir-error")) == (504, "connect_timeout")
-    assert 280 < gateway.record(answer)["phases"]["connect_ms"] < 1500
+    assert 280 < gateway.record(answer)["phases"]["connect_ms"] < 4000  # by default 5 s
     for one in [*fillers, listener]:
         one.close()
 
@@ -216,7 +219,7 @@ def test_a_name_that_does_not_resolve_is_a_502_and_holds_up_nobody(start, mock, 
     begin = time.monotonic()
     for _ in range(10):
         assert gateway.post(CHAT, chat(), AUTH).status == 200
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 7, "they waited for the look-up"
     thread.join(20)
     assert results[0].status in (502, 504)
     assert results[0].get("x-weir-error") in ("dns_failed", "connect_timeout")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from conftest import TENANT_KEY, chat, configuration
 from harness import wire
-from harness.gateway import BINARY, Process, wait_until
+from harness.gateway import BINARY, PATIENCE, Process, wait_until
 from harness.provider import LAST_CHUNK, STREAM_HEAD, chat_events, chunk
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
@@ -162,7 +163,47 @@ def test_bad_usage_is_exit_2_with_a_hint(arguments):
     assert done.stderr and "\x1b[" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [["serve"], ["check"], ["mock"], ["key"]])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["serve", "--nonsense"], "--nonsense: not known"),
+        (["serve", "-c"], "-c: not known, or its value is missing"),
+        (["serve", "--demo", "-c", "x.yaml"], "--demo: it stands alone"),
+        (["check", "x.yaml"], "x.yaml: not known"),
+        (["check", "--print", "--json"], "--print: not together with --json"),
+        (["key", "burn"], "either `new` or `hash`"),
+        (["key", "hash", "sk-weir-x"], "the key is read from standard input"),
+        (["key", "new", "--tenant"], "--tenant: not known, or its value is missing"),
+        (["key", "new", "--tenant", "a b"], "--tenant: a name is letters"),
+        (["top", "--nonsense"], "--nonsense: not known"),
+    ],
+)
+def test_bad_usage_says_what_is_wrong(arguments, said):
+    done = weir(*arguments)
+    assert done.returncode == 2 and said in done.stderr and "usage: weir " + arguments[0] in done.stderr, done.stderr
+    assert "sk-weir-x" not in done.stderr
+
+
+def test_what_prints_data_prints_json_when_asked(tmp_path):
+    new = json.loads(weir("key", "new", "--json", "--tenant", "acme", "--name", "ci").stdout)
+    assert new["sha256"] == hashlib.sha256(new["key"].encode()).hexdigest()
+    assert (new["tenant"], new["name"]) == ("acme", "ci")
+    assert json.loads(weir("key", "hash", "--json", given=new["key"]).stdout) == {"sha256": new["sha256"]}
+    done, _ = check(tmp_path, "workers: 2\nlog: {levle: info}\nhttp: {drain: x}\n", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and done.stderr == "" and told["ok"] is False
+    assert [(m["line"], m["column"], m["level"]) for m in told["messages"]] == [(2, 7, "error"), (3, 15, "error")]
+    assert "did you mean `level`" in told["messages"][0]["message"]
+    fine, _ = check(tmp_path, "workers: 2\n", "--json")
+    assert fine.returncode == 0 and json.loads(fine.stdout)["ok"] is True
+
+
+@pytest.mark.parametrize("name", ["-a", ".a", "_a", "a b", "a" * 65])
+def test_a_name_that_the_configuration_would_not_take_is_not_taken_here(name):
+    assert weir("key", "new", "--tenant", name).returncode == 2
+
+
+@pytest.mark.parametrize("command", [["serve"], ["check"], ["mock"], ["key"], ["key", "new"], ["key", "hash"]])
 def test_help_has_examples_and_no_colour(command):
     done = weir(*command, "--help")
     assert done.returncode == 0 and "weir " + command[0] in done.stdout and "\x1b[" not in done.stdout
@@ -196,6 +237,33 @@ def test_a_port_in_use_names_the_key_to_change(tmp_path, raw):
     assert done.returncode == 1 and str(raw.port) in done.stderr and "listen" in done.stderr, done.stderr
 
 
+def test_what_cannot_be_opened_is_told_with_its_place(tmp_path, raw):
+    path = tmp_path / "weir.yaml"
+    free = [wire.free_port() for _ in range(2)]
+    for admin, log, place, key in (
+        (raw.port, "none", "2:18", "admin.address"),
+        (free[1], "nowhere/access.log", "3:15", "log.access"),
+    ):
+        path.write_text(
+            f"listen: [{{address: 127.0.0.1:{free[0]}}}]\nadmin: {{address: 127.0.0.1:{admin}}}\nlog: {{access: {log}}}\n"
+        )
+        done = weir("serve", "-c", path)
+        assert done.returncode == 1 and f"weir.yaml:{place}: {key}" in done.stderr, done.stderr
+
+
+def test_too_few_descriptors_to_begin_with_are_told(tmp_path):
+    path = tmp_path / "weir.yaml"
+    path.write_text("workers: 2\nadmin: {address: 127.0.0.1:0}\nlisten: [{address: 127.0.0.1:0}]\n")
+    done = subprocess.run(
+        [BINARY, "serve", "-c", path],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)),
+    )
+    assert done.returncode == 1 and "only 20 files may be open" in done.stderr, done.stderr
+
+
 def test_a_bad_configuration_starts_nothing(tmp_path):
     path = tmp_path / "weir.yaml"
     path.write_text("workers: lots\n")
@@ -209,7 +277,7 @@ def test_sigterm_lets_a_stream_finish_takes_no_new_work_and_ends_in_order(own, r
 
     def handler(connection, request):
         connection.send(STREAM_HEAD + chunk(chat_events()[0]) + chunk(chat_events()[1]))
-        release.wait(5)
+        release.wait(PATIENCE)
         connection.send(b"".join(chunk(e) for e in chat_events(usage=False)[2:]) + LAST_CHUNK)
 
     raw.handler = handler
@@ -222,7 +290,7 @@ def test_sigterm_lets_a_stream_finish_takes_no_new_work_and_ends_in_order(own, r
         release.set()
         client.read_body(answer, True)
     assert b"".join(chat_events(usage=False)) == answer.body
-    assert gateway.process.wait(5) == 0
+    assert gateway.process.wait(PATIENCE) == 0
     assert gateway.record(answer)["error"] is None
     gateway.judged = True
     assert not gateway.faults()
@@ -246,8 +314,8 @@ def test_a_stream_that_does_not_end_is_cut_at_the_drain_limit(own, raw):
         client.read_chunk(answer)
         begin = time.monotonic()
         gateway.process.send_signal(signal.SIGTERM)
-        assert gateway.process.wait(8) == 0
-        assert 0.4 < time.monotonic() - begin < 4
+        assert gateway.process.wait(PATIENCE) == 0
+        assert 0.4 < time.monotonic() - begin < 9  # the stream is there for 10 s
         rest = client.read_to_end()
     assert b"[DONE]" not in rest and b'"error"' in rest
     assert gateway.record(answer)["error"] == "draining"
@@ -266,8 +334,8 @@ def test_a_second_signal_stops_at_once_in_order(own, raw, second):
         gateway.process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         gateway.process.send_signal(second)
-        assert gateway.process.wait(5) == 0
-        assert time.monotonic() - begin < 4
+        assert gateway.process.wait(PATIENCE) == 0
+        assert time.monotonic() - begin < 9  # the stream is there for 10 s
     assert gateway.record(answer)["error"] == "draining"
     gateway.judged = True
 
@@ -300,6 +368,7 @@ def test_a_log_that_nobody_reads_does_not_hold_up_traffic(tmp_path, mock, raw):
     try:
 
         def up():
+            assert process.poll() is None, (tmp_path / "stderr.log").read_text()
             try:
                 wire.connect(port, 1.0).close()
                 return True
@@ -345,24 +414,33 @@ def test_the_mock_speaks_every_dialect_by_itself(mock):
         assert answer.status == 429 and answer.get("retry-after") == "3"
 
 
-def test_demo_serves_and_prints_its_key(tmp_path):
-    demo = Process(["serve", "--demo"], tmp_path)
+def try_demo(demo):
+    def ready():
+        said = demo.said()
+        assert demo.is_alive(), said
+        key, port = re.search(r"sk-weir-[A-Za-z0-9_-]+", said), re.search(r"http://127\.0\.0\.1:(\d+)", said)
+        return (key[0], int(port[1]), int(re.search(r"(\d+)/metrics", said)[1])) if "Ctrl-C" in said else None
+
+    key, port, admin_port = wait_until(ready, 20, "the demo's key")
+    with wire.connect(port) as client:
+        client.send(wire.request("GET", "/v1/models", {"Authorization": f"Bearer {key}"}))
+        models = client.read_response()
+        assert models.status == 200 and models.json()["data"]
+        client.send(wire.request("POST", CHAT, {"Authorization": f"Bearer {key}"}, chat("fast", stream=True)))
+        assert client.read_response().body.endswith(b"data: [DONE]\n\n")
+    with wire.connect(admin_port) as client:
+        client.send(wire.request("GET", "/metrics", host=f"127.0.0.1:{admin_port}"))
+        assert client.read_response().status == 200
+    return port
+
+
+def test_demo_serves_and_prints_its_key_whoever_has_its_usual_ports(tmp_path):
+    demos = []
     try:
-
-        def ready():
-            text = demo.said() + demo.stdout_path.read_text()
-            key, port = re.search(r"sk-weir-[A-Za-z0-9_-]+", text), re.search(r"127\.0\.0\.1:(\d+)", text)
-            return (key[0], int(port[1])) if key and port else None
-
-        found = wait_until(ready, 20, "the demo's key")
-        demo.wait_for_port(8080) if found[1] not in (8080,) else None
-        with wire.connect(8080) as client:
-            client.send(wire.request("GET", "/v1/models", {"Authorization": f"Bearer {found[0]}"}))
-            models = client.read_response()
-            assert models.status == 200 and models.json()["data"]
-            client.send(
-                wire.request("POST", CHAT, {"Authorization": f"Bearer {found[0]}"}, chat("gpt-4o-mini", stream=True))
-            )
-            assert client.read_response().body.endswith(b"data: [DONE]\n\n")
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            demos.append(Process(["serve", "--demo"], tmp_path / name))
+            try_demo(demos[-1])
     finally:
-        assert demo.stop() == 0, demo.said()
+        ends = [(demo.stop(), demo.said()) for demo in demos]
+    assert [end[0] for end in ends] == [0, 0], ends

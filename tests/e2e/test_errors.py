@@ -1,6 +1,8 @@
 """Errors: the closed list, each in the caller's dialect, and what a provider's errors become."""
 
 import json
+import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -35,6 +37,7 @@ def check_body(answer, dialect, status, error):
     assert answer.get("x-weir-error-source") == next(s for s, names in ERRORS.items() if error in names.split())
     assert answer.get("content-type").startswith("application/json")
     assert answer.get("cache-control") == "no-store"
+    assert abs(parsedate_to_datetime(answer.get("date")).timestamp() - time.time()) < 15
     openai, anthropic, gemini = TYPES[status]
     body = answer.json()
     if dialect == "openai":
@@ -114,7 +117,9 @@ def test_a_body_without_a_model_is_refused(gateway, raw, dialect, body):
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_no_key_reads_as_the_dialect_says(gateway, dialect):
     path, body = DIALECTS[dialect]
-    check_body(gateway.post(path, body), dialect, 401, "no_key")
+    answer = gateway.post(path, body)
+    check_body(answer, dialect, 401, "no_key")
+    assert answer.get("www-authenticate") == "Bearer"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -122,6 +127,22 @@ def test_a_wrong_method_is_refused(gateway, dialect):
     answer = gateway.get(DIALECTS[dialect][0], AUTH)
     check_body(answer, dialect, 405, "method_not_allowed")
     assert "POST" in (answer.get("allow") or "")
+
+
+@pytest.mark.parametrize(
+    "path,dialect",
+    [
+        ("/v1/files", "openai"),
+        ("/v1/messages/batches", "anthropic"),
+        ("/v1beta/files", "gemini"),
+        ("/v1beta/models/gemini-2.5-flash:trainContent", "gemini"),
+        ("/v1beta/models/rawgem-%2F..%2Ffiles:generateContent", "gemini"),
+    ],
+)
+def test_an_unknown_path_reads_as_the_dialect_it_begins_like(gateway, raw, path, dialect):
+    before = len(raw.requests)
+    check_body(gateway.post(path, b"{}", AUTH), dialect, 404, "not_found")
+    assert len(raw.requests) == before
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -186,6 +207,15 @@ def test_a_providers_other_errors_are_relayed_as_they_are(gateway, raw, status, 
     assert answer.get("retry-after") == "7" and answer.get("x-request-id") == "req_e"
     record = gateway.record(answer)
     assert (record["status"], record["error"], record["error_source"]) == (status, error, "provider")
+
+
+def test_an_echo_of_the_providers_key_in_a_field_is_blanked(gateway, raw):
+    fields = [("x-echo", f"Bearer {PROVIDER_KEY}"), ("x-half", PROVIDER_KEY[9:25]), ("x-request-id", "req_e")]
+    raw.handler = lambda c, r: c.send(response(b"{}", 400, fields=fields))
+    answer = gateway.post(CHAT, chat(), AUTH)
+    assert answer.status == 400 and answer.get("x-request-id") == "req_e"
+    assert answer.get("x-echo") == "Bearer " + "*" * len(PROVIDER_KEY)
+    assert answer.get("x-half") == "*" * 16
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])

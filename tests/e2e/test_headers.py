@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -13,7 +15,8 @@ CHAT = "/v1/chat/completions"
 
 
 def send(gateway, fields, body=None):
-    answer = gateway.post(CHAT, body or chat(), {"Authorization": f"Bearer {TENANT_KEY}", **fields})
+    pairs = fields.items() if isinstance(fields, dict) else fields
+    answer = gateway.post(CHAT, body or chat(), [("Authorization", f"Bearer {TENANT_KEY}"), *pairs])
     assert answer.status == 200, answer.body
     return answer
 
@@ -31,7 +34,7 @@ def test_server_timing_tells_every_phase_and_the_trace(gateway, raw):
     timing = send(gateway, {}).get("server-timing")
     for phase in ("receive", "admit", "queue", "send", "wait"):
         assert re.search(rf"(^|[, ]){phase};dur=\d+(\.\d+)?", timing), timing
-    assert re.search(r'trace;desc="?00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]', timing), timing
+    assert re.search(r'trace;desc="?00-[0-9a-f]{32}-[0-9a-f]{16}-03', timing), timing
 
 
 def test_trailers_tell_the_rest_when_the_client_asked(gateway, raw):
@@ -81,18 +84,53 @@ def test_a_malformed_traceparent_starts_a_new_trace(gateway, raw, value):
     assert gateway.record(answer)["parent_id"] is None
 
 
-def test_a_trusted_provider_gets_the_trace_with_a_new_parent(start, raw, mock, trace):
+@pytest.fixture
+def trusting_gateway(start, raw, mock):
     from conftest import configuration
 
     settings = configuration(mock.port, raw.port)
     settings["providers"]["raw"]["trusted"] = True
-    own = start(settings)
+    return start(settings)
+
+
+def test_a_trusted_provider_gets_the_trace_with_a_new_parent(trusting_gateway, raw, trace):
     trace_id, fields = trace
-    send(own, fields)
-    sent = raw.requests[-1].get("traceparent")
-    assert re.fullmatch(rf"00-{trace_id}-[0-9a-f]{{16}}-01", sent)
-    assert sent != fields["traceparent"]
-    assert sent.split("-")[2] == own.record(trace_id)["span_id"] or sent.split("-")[2] != "0" * 16
+    parents = {fields["traceparent"].split("-")[2]}
+    for flags in ("00", "01", "02", "03", "fd"):
+        send(trusting_gateway, {"traceparent": fields["traceparent"][:-2] + flags})
+        version, trace_sent, parent, flags_sent = raw.requests[-1].get("traceparent").split("-")
+        assert (version, trace_sent) == ("00", trace_id)
+        assert flags_sent == f"{int(flags, 16) & 3:02x}", "sampled and random go on as they came, nothing else does"
+        assert re.fullmatch("[0-9a-f]{16}", parent) and parent not in parents | {"0" * 16}
+        parents.add(parent)
+
+
+def test_a_trace_that_begins_here_is_sampled_and_random(trusting_gateway, raw):
+    send(trusting_gateway, {})
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-03", raw.requests[-1].get("traceparent"))
+    assert raw.requests[-1].get("tracestate") is None and raw.requests[-1].get("baggage") is None
+
+
+def test_a_trusted_provider_gets_the_callers_tracestate_and_baggage(trusting_gateway, raw, trace):
+    _, fields = trace
+    send(
+        trusting_gateway,
+        [*fields.items(), ("tracestate", "a=1, b=2"), ("Tracestate", "c@d=3"), ("baggage", "user=1;p=2, bad name=x"),
+         ("baggage", "plan=gold%20plus")],
+    )
+    sent = raw.requests[-1]
+    assert sent.all("tracestate") == ["a=1,b=2,c@d=3"]
+    assert sent.all("baggage") == ["user=1;p=2,plan=gold%20plus"]
+
+
+@pytest.mark.parametrize("traceparent", [None, "malformed", "twice"])
+def test_a_tracestate_without_a_good_traceparent_goes_nowhere(trusting_gateway, raw, trace, traceparent):
+    trace_id, fields = trace
+    sent = {None: [], "malformed": [("traceparent", "00-x")], "twice": 2 * [("traceparent", fields["traceparent"])]}
+    send(trusting_gateway, [*sent[traceparent], ("tracestate", "a=1"), ("baggage", "user=1")])
+    got = raw.requests[-1]
+    assert not got.all("tracestate") and got.all("baggage") == ["user=1"]
+    assert trace_id not in got.get("traceparent"), "a new trace begins"
 
 
 def test_weirs_own_request_headers_reach_the_record_and_not_the_provider(gateway, raw):
@@ -120,6 +158,11 @@ def test_weirs_own_request_headers_reach_the_record_and_not_the_provider(gateway
         [(f"x-weir-tag-t{i}", "v") for i in range(17)],
         [("x-weir-tag-a", "v" * 257)],
         [("x-weir-tag-", "v")],
+        [("x-weir-tag-a", "1"), ("X-Weir-Tag-A", "2")],
+        [("x-weir-tag-a", "a\x85b")],
+        [("x-weir-tag-a", "a\u2028b")],
+        [("x-weir-session", "s-1"), ("x-weir-session", "s-2")],
+        [("x-weir-timing", "retrieval;dur=1"), ("x-weir-timing", "retrieval")],
         [("x-weir-timing", "retrieval")],
         [("x-weir-timing", "retrieval;dur=x")],
         [("x-weir-timing", ";dur=1")],
@@ -130,6 +173,14 @@ def test_a_malformed_header_of_weirs_own_is_refused(gateway, raw, fields, key):
     answer = gateway.post(CHAT, chat(), list(key.items()) + fields)
     assert (answer.status, answer.get("x-weir-error")) == (400, "bad_weir_header"), answer.body
     assert raw.bytes_received == before
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xe2\x82"])
+@pytest.mark.parametrize("name", [b"x-weir-tag-a", b"x-weir-release"])
+def test_a_label_that_is_not_utf_8_is_refused(gateway, raw, name, value, key):
+    request = wire.request("POST", CHAT, key, chat())
+    answer = gateway.exchange(request.replace(b"\r\n", b"\r\n" + name + b": a" + value + b"\r\n", 1))
+    assert (answer.status, answer.get("x-weir-error")) == (400, "bad_weir_header"), answer.body
 
 
 def test_a_tag_cannot_forge_a_log_line(gateway, raw, key):
@@ -221,6 +272,21 @@ def test_the_provider_gets_its_key_in_the_header_its_auth_says(start, raw, mock,
     assert credentials == [(field, value)]
 
 
+OF_THE_HOST = (
+    "strict-transport-security",
+    "report-to",
+    "reporting-endpoints",
+    "nel",
+    "clear-site-data",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "access-control-expose-headers",
+    "access-control-max-age",
+)
+
+
 def noisy(connection, request):
     connection.send(
         response(
@@ -234,6 +300,7 @@ def noisy(connection, request):
                 ("openai-processing-ms", "123"),
                 ("Set-Cookie", "a=b"),
                 ("alt-svc", "h3=x"),
+                *((name, "x") for name in OF_THE_HOST),
                 ("Connection", "x-gone"),
                 ("x-gone", "1"),
                 ("Keep-Alive", "timeout=1"),
@@ -249,8 +316,10 @@ def test_of_the_providers_headers_only_what_concerns_the_client_passes(gateway, 
     raw.handler = noisy
     answer = send(gateway, {})
     assert answer.get("x-request-id") == "req_77" and answer.get("request-id") == "req_78"
-    for name in ("set-cookie", "alt-svc", "openai-organization", "anthropic-organization-id", "x-gone", "keep-alive"):
+    gone = ("set-cookie", "alt-svc", "openai-organization", "anthropic-organization-id", "x-gone", "keep-alive")
+    for name in gone + OF_THE_HOST:
         assert answer.get(name) is None, name
+    assert answer.get("x-kept") == "yes"
     assert (
         answer.get("x-weir-upstream-x-ratelimit-remaining-requests") == "12"
         or answer.get("x-weir-upstream-ratelimit-remaining-requests") == "12"
@@ -259,6 +328,19 @@ def test_of_the_providers_headers_only_what_concerns_the_client_passes(gateway, 
     record = gateway.record(answer)
     assert record["provider_request_id"] == "req_77"
     assert record["provider_ms"] == 123
+
+
+@pytest.mark.parametrize("own", [None, "Tue, 15 Nov 1994 08:12:31 GMT"])
+def test_every_answer_has_one_date_and_the_providers_goes_first(gateway, raw, own):
+    """RFC 9110 6.6.1: who passes on an answer without one says when it came."""
+    raw.handler = lambda c, r: c.send(response(chat_body(), fields=[("Date", own)] if own else []))
+    answer = send(gateway, {})
+    dates = [value for name, value in answer.fields if name.lower() == "date"]
+    assert len(dates) == 1
+    if own:
+        assert dates[0] == own
+    else:
+        assert abs(parsedate_to_datetime(dates[0]).timestamp() - time.time()) < 15
 
 
 def test_a_provider_cannot_set_weirs_own_headers(gateway, raw):
@@ -294,3 +376,10 @@ def test_a_streams_head_passes_with_the_first_event(gateway, raw):
     answer = send(gateway, {}, chat(stream=True))
     assert answer.get("content-type") == "text/event-stream"
     assert answer.get("content-encoding") is None and answer.get("content-length") is None
+
+
+@pytest.mark.parametrize("value,ms", [("12.75", 12.75), ("0.0000019", 0.000001), ("7.", 7), ("-3", None), ("1.x", None)])
+def test_a_providers_own_time_may_have_decimals(gateway, raw, value, ms):
+    raw.handler = lambda c, r: c.send(response(chat_body(), fields=[("openai-processing-ms", value)]))
+    record = gateway.record(send(gateway, {}))
+    assert (record["provider_ms"] is None) if ms is None else (float(record["provider_ms"]) == ms)

@@ -48,6 +48,24 @@ def test_under_v1beta_the_key_may_stand_in_the_query_and_is_taken_out(gateway, r
     assert TENANT_KEY not in gateway.stdout_path.read_text()
 
 
+def test_geminis_other_version_takes_the_key_from_the_query_too(gateway, raw):
+    path = "/v1/models/rawgem-1:generateContent"
+    answer = gateway.post(f"{path}?key={TENANT_KEY}&alt=json", {"contents": [{"parts": [{"text": "hi"}]}]})
+    assert answer.status == 200, answer.body
+    assert raw.requests[-1].target == f"{path}?alt=json"
+    other = gateway.post(f"{path}?key={NARROW_KEY}", {"contents": []}, {"x-goog-api-key": TENANT_KEY})
+    assert other.status == 400 and other.get("x-weir-error") == "conflicting_keys"
+
+
+@pytest.mark.parametrize("query", ["?key={}", "?beta=true&api_key={}", "?a={}&beta=true"])
+def test_a_key_in_a_query_that_none_is_taken_from_goes_no_further(gateway, raw, key, query):
+    answer = gateway.post(CHAT + query.format(TENANT_KEY), chat(), key)
+    assert answer.status == 200, answer.body
+    assert raw.requests[-1].target == CHAT + ("?beta=true" if "beta" in query else "")
+    files = gateway.get("/raw/v1/files" + query.format(TENANT_KEY), key)
+    assert files.status == 200 and TENANT_KEY not in raw.requests[-1].target
+
+
 def test_elsewhere_the_query_is_no_place_for_a_key(gateway, raw):
     before = len(raw.requests)
     answer = gateway.post(f"{CHAT}?key={TENANT_KEY}", chat())

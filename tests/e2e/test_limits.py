@@ -14,13 +14,13 @@ from google import genai
 from google.genai.errors import ClientError
 
 from harness import wire
-from harness.gateway import wait_until
+from harness.gateway import one_of, to_midnight, wait_until
 
 KEY = [("Authorization", f"Bearer {TENANT_KEY}")]
 OTHER_KEY = "sk-weir-otherTenantOfTheLimits0123456789abc"
 MESSAGES = {"model": "claude-opus-4-8", "max_tokens": 20, "messages": [{"role": "user", "content": "hello"}]}
 CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
-CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+CHAT, CONTENT = "/v1/chat/completions", "/v1beta/models/gemini-2.5-flash:"
 
 
 @pytest.fixture
@@ -75,13 +75,14 @@ def test_exactly_as_many_as_allowed_get_in(limited):
 
 def test_a_refusal_says_which_limit_and_when_to_come_back(limited):
     gateway = limited({"requests_per_minute": 1})
+    begun = time.monotonic()
     assert ask(gateway).status == 200
     answer = ask(gateway)
     assert answer.status == 429
     assert answer.get("x-weir-error") == "limit_exceeded" and answer.get("x-weir-error-source") == "policy"
     assert answer.get("x-weir-limit") == "requests_per_minute"
     seconds = int(answer.get("retry-after"))
-    assert 58 <= seconds <= 61
+    assert 60 - (time.monotonic() - begun) - 1 <= seconds <= 61
     assert answer.get("x-should-retry") == ("false" if seconds > 60 else None)
     error = answer.json()["error"]
     assert error["type"] == "rate_limit_exceeded" and error["code"] == "limit_exceeded"
@@ -125,13 +126,15 @@ def test_retry_after_is_right(limited):
     assert first.status == 200
     while ask(gateway, body).status == 200:
         pass
+    wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 3, "the settlement")
     refused = ask(gateway, body)
     seconds, told = int(refused.get("retry-after")), time.monotonic()
     assert 1 <= seconds <= 60 and refused.get("x-weir-limit") == "tokens_per_minute"
-    if seconds > 8:
-        pytest.skip(f"{seconds} s are too long to wait for here")
+    assert seconds <= 8, "what the mock provider counts is little"
     time.sleep(max(0.0, seconds - 1.5))
-    assert ask(gateway, body).status == 429
+    early = ask(gateway, body).status
+    if time.monotonic() < told + seconds - 1:  # else it was late itself
+        assert early == 429
     time.sleep(max(0.0, told + seconds - time.monotonic()))
     assert ask(gateway, body).status == 200
 
@@ -163,17 +166,16 @@ def test_tokens_are_settled_with_what_the_provider_counted(limited):
     answer = ask(gateway, chat("gpt-4o-mini", max_tokens=50000))
     assert answer.status == 200
     record = gateway.record(answer)
-    row = usage(gateway)[("tokens_per_minute", None)]
+    wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 3, "the settlement")
     used = int(record["input_tokens"] + record["output_tokens"])
-    assert row["reserved"] == 0 and row["used"] <= used < 50000, "the reservation was given back"
-    totals = gateway.get("/weir/usage", KEY).json()["today"]
-    assert totals["requests"] == 1 and totals["total_tokens"] == used
+    assert usage(gateway)[("tokens_per_minute", None)]["used"] <= used < 50000, "the reservation was given back"
 
 
-def test_money_is_counted_exactly_and_runs_out(limited):
+def test_money_is_counted_exactly_and_runs_out(limited, one_day):
     gateway = limited({"usd_per_day": "0.00001"})
     spent, refused = 0, None
     for _ in range(50):
+        asked = to_midnight()
         answer = ask(gateway, chat("gpt-4o-mini", max_tokens=4))
         if answer.status != 200:
             refused = answer
@@ -182,9 +184,7 @@ def test_money_is_counted_exactly_and_runs_out(limited):
     assert refused is not None and refused.status == 429 and refused.get("x-weir-limit") == "usd_per_day"
     assert refused.json()["error"]["type"] == "insufficient_quota"
     seconds = int(refused.get("retry-after"))
-    now = datetime.datetime.now(datetime.timezone.utc)
-    midnight = 86400 - (now.hour * 3600 + now.minute * 60 + now.second)
-    assert abs(seconds - midnight) <= 2
+    assert to_midnight() - 1 <= seconds <= asked + 1
     assert refused.get("x-should-retry") == ("false" if seconds > 60 else None)
     assert float(spent) == usage(gateway)[("usd_per_day", None)]["used"]
 
@@ -203,8 +203,9 @@ def test_a_slot_is_free_again_when_its_client_leaves(limited):
     assert ask(gateway).status == 200
 
 
+@one_of(3)
 def test_who_leaves_before_the_first_token_has_not_used_the_model_for_nothing(limited):
-    gateway = limited({"tokens_per_minute": 1000000})
+    gateway = limited({"tokens_per_minute": 1000000, "usd_per_day": 100})
     body = chat("gpt-4o-mini", stream=True, max_tokens=1000)
     body["messages"][0]["content"] = "word " * 7000
     with gateway.connect() as client:
@@ -212,15 +213,15 @@ def test_who_leaves_before_the_first_token_has_not_used_the_model_for_nothing(li
         wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] > 10000, 3, "the reservation")
         time.sleep(0.2)
     wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 3, "the settlement")
-    assert gateway.get("/weir/usage", KEY).json()["today"]["total_tokens"] > 9000
+    assert usage(gateway)[("usd_per_day", None)]["used"] > 0.0013, "9,000 tokens at 0.15 a million"
 
 
 def test_what_a_provider_refuses_uses_no_tokens(limited):
     gateway = limited({"tokens_per_minute": 100000})
     answer = ask(gateway, chat("gpt-4o-mini", max_tokens=5000), fields=[*KEY, ("x-mock-error", "500")])
     assert answer.status == 500
-    wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["used"] == 0, 3, "the settlement")
-    assert usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0
+    wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 3, "the settlement")
+    assert usage(gateway)[("tokens_per_minute", None)]["used"] == 0
 
 
 def test_the_fields_are_coherent_with_the_usage(limited):
@@ -270,6 +271,14 @@ WAYS_AROUND = {
     "Gemini": ("/v1beta/models/gemini-2.5-flash:generateContent", KEY, CONTENTS),
     "the key in the query": (f"/v1beta/models/gemini-2.5-flash:generateContent?key={TENANT_KEY}", [], CONTENTS),
     "a pass-through": ("/raw/v1/files", KEY, {"purpose": "batch"}),
+    "two headers with the key": (CHAT, [*KEY, ("x-api-key", TENANT_KEY), ("api-key", TENANT_KEY)], chat("gpt-4o-mini")),
+    "a header of weir's": (CHAT, [*KEY, ("x-weir-workload", "other"), ("x-weir-session", "s")], chat("gpt-4o-mini")),
+    "a query": (CHAT + "?api-version=1", KEY, chat("gpt-4o-mini")),
+    "a question that makes no tokens": (f"{CONTENT}countTokens", KEY, CONTENTS),
+    "tokens counted": ("/v1/messages/count_tokens", KEY, {k: v for k, v in MESSAGES.items() if k != "max_tokens"}),
+    "Gemini's embeddings": (f"{CONTENT}embedContent", KEY, {"content": CONTENTS["contents"][0]}),
+    "responses": ("/v1/responses", KEY, {"model": "gpt-4o-mini", "input": "hi"}),
+    "speech": ("/v1/audio/speech", KEY, {"model": "tts-1", "input": "hi", "voice": "alloy"}),
 }
 
 
@@ -280,9 +289,34 @@ def test_there_is_no_way_around(limited_once, way):
     assert answer.status == 429 and answer.get("x-weir-limit") == "requests_per_minute", way
 
 
+def test_nor_by_another_way_to_send_it(limited_once):
+    body = json.dumps(chat("gpt-4o-mini")).encode()
+    head = f"POST {CHAT} HTTP/%s\r\nHost: elsewhere.example\r\n{KEY[0][0]}: {KEY[0][1]}\r\n%s\r\n\r\n"
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    whole = (head % ("1.1", f"Content-Length: {len(body)}")).encode() + body
+    ways = {
+        "HTTP/1.0": ((head % ("1.0", f"Content-Length: {len(body)}")).encode() + body, 1),
+        "in chunks": ((head % ("1.1", "Transfer-Encoding: chunked")).encode() + chunks, 1),
+        "one behind another": (5 * whole, 5),
+    }
+    for way, (sent, count) in ways.items():
+        with limited_once.connect() as client:
+            client.send(sent)
+            assert [client.read_response().status for _ in range(count)] == [429] * count, way
+
+
 @pytest.mark.parametrize("path", ["//v1/chat/completions", "/v1/chat/completions/", "/v1/chat/%63ompletions", "/V1/chat/completions"])
 def test_other_spellings_of_a_path_are_none(limited_once, path):
     assert ask(limited_once, chat("gpt-4o-mini"), path).status == 404
+
+
+@pytest.mark.parametrize("spelling", ["gemini-2%2E5-flash", "gemini-2%2e5-flash", "%67emini-2.5-flash", "gemini%2D2.5-flash"])
+def test_other_spellings_of_a_model_in_a_path_are_none(limited, spelling):
+    """The provider would decode them; the limit and the price of the model would not be found."""
+    gateway = limited({"models": {"gemini-2.5-flash": {"requests_per_minute": 1}}}, tenant={"models": ["gemini-*"]})
+    assert ask(gateway, CONTENTS, "/v1beta/models/gemini-2.5-flash:generateContent").status == 200
+    assert ask(gateway, CONTENTS, "/v1beta/models/gemini-2.5-flash:generateContent").status == 429
+    assert ask(gateway, CONTENTS, f"/v1beta/models/{spelling}:generateContent").status == 404
 
 
 @pytest.fixture
@@ -318,4 +352,4 @@ def test_usage_takes_get_only_and_a_key(limited_once):
     assert refused.status == 405 and refused.get("allow") == "GET"
     answer = limited_once.get("/weir/usage", KEY).json()
     assert set(answer) == {"tenant", "time", "scope", "limits", "today", "month"} and answer["scope"] == "replica"
-    assert answer["month"]["since"].endswith("-01T00:00:00.000000Z") and answer["today"]["errors"] is None
+    assert answer["month"]["since"] <= answer["today"]["since"] <= answer["time"]

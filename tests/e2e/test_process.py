@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import TENANT_KEY, chat
+from conftest import TENANT_KEY, chat, configuration
 from harness import records, wire
 from harness.gateway import SANITIZED, wait_until
 from harness.provider import chat_body, response
@@ -22,7 +22,9 @@ PROJECT = pathlib.Path(__file__).parents[2]
 
 
 def lines(path):
-    return [records.parse(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """Those that are whole: the last one may be being written."""
+    whole, _, _ = path.read_text().rpartition("\n") if path.exists() else ("", "", "")
+    return [records.parse(line) for line in whole.splitlines()]
 
 
 def test_the_access_log_may_be_a_file_and_is_opened_anew_on_sigusr1(own, raw, tmp_path):
@@ -46,6 +48,40 @@ def test_the_access_log_may_be_switched_off(own, raw):
     assert gateway.post(CHAT, chat(), AUTH).status == 200
     time.sleep(0.1)
     assert gateway.stdout_path.read_bytes() == b""
+
+
+def test_started_without_standard_files_none_of_its_own_takes_their_place(start, mock, raw):
+    """A socket or pipe under number 1 would be sent the access log."""
+
+    def close_all():
+        for number in (0, 1, 2):
+            os.close(number)
+
+    gateway = start(configuration(mock.port, raw.port), prepare=close_all)
+    assert gateway.post(CHAT, chat(), AUTH).status == 200
+    for number in (0, 1, 2):
+        assert os.readlink(f"/proc/{gateway.pid}/fd/{number}") == "/dev/null"
+
+
+def test_an_access_log_that_may_not_grow_drops_lines_and_ends_nothing(start, mock, raw, tmp_path):
+    log = tmp_path / "access.log"
+    limit = 8000
+
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    given = configuration(mock.port, raw.port, log={"access": str(log), "level": "info"})
+    gateway = start(given, prepare=limit_files)
+    for _ in range(20):
+        assert gateway.post(CHAT, chat(), AUTH).status == 200
+    wait_until(lambda: "lines are being dropped" in gateway.said(), 5, "the warning")
+    moved = log.with_suffix(".1")
+    log.rename(moved)
+    gateway.process.send_signal(signal.SIGUSR1)
+    wait_until(log.exists, 5, "the new file")
+    assert gateway.post(CHAT, chat(), AUTH).status == 200
+    wait_until(lambda: lines(log), 5, "a record in the new file")
+    assert not [fault for record in lines(log) for fault in records.faults(record)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1])

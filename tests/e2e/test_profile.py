@@ -10,7 +10,7 @@ import pytest
 
 from conftest import TENANT_KEY, chat, configuration
 from harness import wire
-from harness.gateway import SANITIZED
+from harness.gateway import SANITIZED, one_of
 from harness.provider import (
     DONE,
     LAST_CHUNK,
@@ -25,12 +25,13 @@ from harness.provider import (
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
-SLACK = 60 if SANITIZED else 30  # ms that a busy machine may add to any sleep
+SLACK = 60 if SANITIZED else 30  # ms that a busy machine may add to any sleep, or be late by at its beginning
+TRIES = 8  # and one may be late by more than that
 USAGE = {"stream_options": {"include_usage": True}}
 
 
 def about(value, wanted):
-    return wanted - 2 <= value <= wanted + SLACK
+    return wanted - SLACK / 3 <= value <= wanted + SLACK
 
 
 def quiet(record, *busy):
@@ -41,6 +42,7 @@ def quiet(record, *busy):
     assert not loud, loud
 
 
+@one_of(TRIES)
 def test_waiting_for_the_answer_is_wait(gateway, raw):
     raw.handler = lambda c, r: (time.sleep(0.15), c.send(response(chat_body())))
     record = gateway.record(gateway.post(CHAT, chat(), AUTH))
@@ -48,21 +50,22 @@ def test_waiting_for_the_answer_is_wait(gateway, raw):
     quiet(record, "wait")
 
 
-def test_a_slow_upload_is_receive(gateway, raw, trace):
-    trace_id, fields = trace
-    data = wire.request("POST", CHAT, {**AUTH, **fields}, chat())
+@one_of(TRIES)
+def test_a_slow_upload_is_receive(gateway, raw):
+    data = wire.request("POST", CHAT, AUTH, chat())
     with gateway.connect() as client:
         client.send(data[:40])
         time.sleep(0.08)
         client.send(data[40:-20])
         time.sleep(0.08)
         client.send(data[-20:])
-        client.read_response()
-    record = gateway.record(trace_id)
+        answer = client.read_response()
+    record = gateway.record(answer)
     assert about(record["phases"]["receive_ms"], 160), record["phases"]
     quiet(record, "receive")
 
 
+@one_of(TRIES)
 def test_a_stream_is_wait_until_its_first_token_then_generate(gateway, raw):
     def handler(connection, request):
         events = chat_events(("a", "b", "c", "d", "e"))
@@ -96,6 +99,7 @@ def test_a_stream_is_wait_until_its_first_token_then_generate(gateway, raw):
     assert record["chunks"] == 5 and 75 < record["tpot_ms"] < 75 + SLACK * 2
 
 
+@one_of(TRIES)
 def test_hidden_text_is_a_first_token_and_visible_text_the_first_visible_one(gateway, raw):
     def handler(connection, request):
         connection.send(STREAM_HEAD + chunk(chat_chunk({"reasoning_content": "hm"})))
@@ -137,6 +141,7 @@ def test_the_clients_handshake_is_told_once_and_is_outside_the_total(gateway, ra
     assert gateway.record(gateway.post(CHAT, chat(), AUTH))["tls_in_ms"] is None
 
 
+@one_of(TRIES)
 def test_what_weir_itself_costs_is_small(gateway, raw):
     with gateway.connect() as client:
         records = []

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import TENANT_KEY, chat, configuration
 from harness import wire
+from harness.gateway import PATIENCE, one_of, wait_until
 from harness.provider import (
     DONE,
     LAST_CHUNK,
@@ -134,6 +135,25 @@ def test_a_broken_stream_ends_in_an_error_event_and_without_its_terminator(gatew
         assert record["tokens_estimated"] is (cut != "before the terminator")  # that one had the provider's own count
 
 
+def test_a_broken_stream_over_http_1_0_ends_with_a_reset_behind_its_error_event(gateway, raw):
+    """There the connection's end is the only end a stream has."""
+
+    def handler(connection, request):
+        connection.send(STREAM_HEAD + b"".join(chunk(e) for e in EVENTS[:3]))
+        time.sleep(0.02)
+        connection.close()
+
+    raw.handler = handler
+    data = wire.request("POST", CHAT, AUTH, chat(stream=True)).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    got = b""
+    with gateway.connect() as client:
+        client.send(data)
+        with pytest.raises(ConnectionResetError):
+            while piece := client.sock.recv(65536):
+                got += piece
+    assert EVENTS[2] in got and b'"code":"truncated"' in got and DONE not in got
+
+
 def test_anthropic_breaks_with_its_own_error_event(gateway, raw):
     start = {
         "type": "message_start",
@@ -227,7 +247,7 @@ def test_a_head_that_is_not_valid_is_a_502_and_ends_the_connection(gateway, raw,
             connection.send(BAD_HEADS[name])
         except OSError:
             pass
-        if connection.wait_for_end(3) is not None:
+        if connection.wait_for_end(PATIENCE) is not None:
             ended.set()
         connection.close()
 
@@ -235,7 +255,7 @@ def test_a_head_that_is_not_valid_is_a_502_and_ends_the_connection(gateway, raw,
     answer = send(gateway)
     assert (answer.status, answer.get("x-weir-error")) == (502, "bad_response"), answer.body
     assert answer.get("set-cookie") is None
-    assert ended.wait(3), "the connection was kept"
+    assert ended.wait(PATIENCE), "the connection was kept"
 
 
 def test_a_few_interim_heads_are_swallowed(gateway, raw):
@@ -289,12 +309,13 @@ def test_an_answer_out_of_turn_poisons_nobody(gateway, raw):
     def handler(connection, request):
         used.append(connection)
         connection.send(WHOLE)
-        if len(used) == 1:
-            threading.Timer(0.03, lambda: connection.send(response({"poison": True}))).start()
 
     raw.handler = handler
-    assert send(gateway).status == 200
-    time.sleep(0.1)
+    answer = send(gateway)
+    assert answer.status == 200
+    gateway.record(answer)  # from then on the connection is idle
+    used[0].send(response({"poison": True}))
+    wait_until(lambda: used[0].ended_at, 5, "the connection's end")
     for _ in range(4):
         assert send(gateway).body == BODY
     assert all(c is not used[0] for c in used[1:])
@@ -368,9 +389,9 @@ def test_silence_before_the_first_token_times_out(impatient, raw):
     begin = time.monotonic()
     answer = send(impatient)
     assert (answer.status, answer.get("x-weir-error")) == (504, "first_token_timeout")
-    assert 0.25 < time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 4.5, "the provider leaves after 5 s"
     record = impatient.record(answer)
-    assert record["ttft_ms"] is None and 250 < record["phases"]["wait_ms"] < 1500
+    assert record["ttft_ms"] is None and 250 < record["phases"]["wait_ms"] < 4500
 
 
 def test_a_role_chunk_and_comments_are_no_first_token(impatient, raw):
@@ -386,6 +407,7 @@ def test_a_role_chunk_and_comments_are_no_first_token(impatient, raw):
     assert record["error"] == "first_token_timeout" and record["ttft_ms"] is None
 
 
+@one_of(5)
 def test_silence_inside_a_stream_times_out_with_an_error_event(impatient, raw):
     raw.handler = lambda c, r: (c.send(STREAM_HEAD + b"".join(chunk(e) for e in EVENTS[:3])), c.wait_for_end(5))
     answer = send(impatient, chat(stream=True))
@@ -393,6 +415,7 @@ def test_silence_inside_a_stream_times_out_with_an_error_event(impatient, raw):
     assert impatient.record(answer)["error"] == "idle_timeout"
 
 
+@one_of(5)
 def test_a_stream_that_never_ends_is_cut_at_the_total(impatient, raw):
     def handler(connection, request):
         connection.send(STREAM_HEAD)
@@ -403,7 +426,7 @@ def test_a_stream_that_never_ends_is_cut_at_the_total(impatient, raw):
     raw.handler = handler
     answer = send(impatient, chat(stream=True))
     record = impatient.record(answer)
-    assert record["error"] == "total_timeout" and 800 < record["total_ms"] < 2000
+    assert record["error"] == "total_timeout" and 800 < record["total_ms"] < 4500
     assert record["chunks"] > 5
 
 
@@ -442,20 +465,44 @@ def test_a_providers_certificate_is_verified_and_sessions_are_reused(start, cert
 
 
 @pytest.mark.parametrize(
-    "certificate,ca,host",
+    "certificate,ca,host,why",
     [
-        ("self_signed.pem", "ca.pem", "127.0.0.1"),
-        ("expired.pem", "ca.pem", "127.0.0.1"),
-        ("wrong_host.pem", "ca.pem", "localhost"),
-        ("server.pem", None, "127.0.0.1"),
+        ("self_signed.pem", "ca.pem", "127.0.0.1", "self-signed"),
+        ("expired.pem", "ca.pem", "127.0.0.1", "expired"),
+        ("wrong_host.pem", "ca.pem", "localhost", "hostname mismatch"),
+        ("server.pem", None, "127.0.0.1", "unable to get local issuer"),
     ],
 )
-def test_a_certificate_that_does_not_verify_gets_no_byte_of_the_request(start, certificates, certificate, ca, host):
+def test_a_certificate_that_does_not_verify_gets_no_byte_of_the_request(
+    start, certificates, certificate, ca, host, why
+):
     gateway, provider = tls_gateway(start, certificates, certificate, ca, host)
     answer = send(gateway)
     assert (answer.status, answer.get("x-weir-error")) == (502, "tls_failed")
     assert provider.bytes_received == 0
+    told = [line for line in gateway.said().splitlines() if ": tls_failed: " in line]
+    assert len(told) == 1 and why in told[0], gateway.said()
+    send(gateway)
+    assert gateway.said().count(": tls_failed: ") == 1  # once a minute is enough
     provider.stop()
+
+
+def test_a_handshake_that_stalls_is_time_spent_in_tls(start, raw):
+    settings = configuration(1, raw.port)
+    settings["providers"]["raw"].update(base_url=f"https://127.0.0.1:{raw.port}/v1", timeouts={"connect": "300ms"})
+    raw.on_connect = lambda c: c.is_closed_within(5) and False
+    gateway = start(settings)
+    answer = send(gateway)
+    assert (answer.status, answer.get("x-weir-error")) == (504, "connect_timeout")
+    phases = gateway.record(answer)["phases"]
+    assert phases["tls_ms"] > 100 > phases["connect_ms"], phases
+
+
+def test_a_provider_that_refuses_weirs_key_is_told_to_who_runs_it(own, raw):
+    gateway = own()
+    raw.handler = lambda c, r: c.send(response(b"{}", 401))
+    assert send(gateway).status == 502
+    assert "provider raw: provider_auth: it refuses the configured api_key" in gateway.said()
 
 
 def test_verification_can_be_switched_off_on_purpose(start, certificates):

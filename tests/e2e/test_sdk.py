@@ -14,6 +14,7 @@ from google.genai.errors import ClientError, ServerError
 
 from conftest import TENANT_KEY
 from harness import wire
+from harness.gateway import PATIENCE
 from harness.provider import STREAM_HEAD, chat_events, chunk
 
 TOOL = {
@@ -212,7 +213,7 @@ def test_openai_closing_a_stream_frees_the_provider(openai_client, gateway, raw)
 
     def handler(connection, request):
         connection.send(STREAM_HEAD + b"".join(chunk(e) for e in chat_events()[:3]))
-        if connection.wait_for_end(5) is not None:
+        if connection.wait_for_end(PATIENCE) is not None:
             ended.set()
         connection.close()
 
@@ -221,7 +222,7 @@ def test_openai_closing_a_stream_frees_the_provider(openai_client, gateway, raw)
     stream = response.parse()
     next(iter(stream))
     stream.close()
-    assert ended.wait(2)
+    assert ended.wait(PATIENCE)
     assert gateway.record(response)["error"] == "client_gone"
 
 

@@ -1,6 +1,7 @@
 /* Any bytes as a body in any framing. Must hold: data, end and bytes used do not depend on how the input was cut; a
  * message that was taken whole, its data put into one chunk, comes out the same. */
-/* fuzz-sources: src/http/body.c src/http/bytes.c src/http/write.c src/base/slice.c src/base/buf.c src/base/mem.c */
+/* fuzz-sources: src/http/body.c src/http/bytes.c src/http/write.c */
+/* fuzz-sources: src/base/slice.c src/base/buf.c src/base/json_text.c src/base/mem.c */
 #include <assert.h>
 
 #include "base/buf.h"

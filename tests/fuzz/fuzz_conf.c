@@ -6,8 +6,11 @@
 /* fuzz-sources: src/conf/address.c src/conf/units.c src/conf/read.c src/conf/print.c src/conf/grammar.c
  * src/conf/errors.c */
 /* fuzz-sources: src/conf/nearest.c src/conf/finish.c src/conf/verify_addresses.c src/conf/verify_providers.c */
-/* fuzz-sources: src/conf/verify_models.c src/conf/verify_tenants.c src/conf/verify_rest.c src/facts/tables.c */
-/* fuzz-sources: src/base/arena.c src/base/buf.c src/base/mem.c src/base/slice.c src/base/hash.c src/base/random.c */
+/* fuzz-sources: src/conf/verify_models.c src/conf/verify_tenants.c src/conf/verify_exporters.c src/conf/verify_rest.c
+ * src/conf/redis_url.c
+ * src/facts/tables.c */
+/* fuzz-sources: src/base/arena.c src/base/buf.c src/base/json_text.c src/base/url.c */
+/* fuzz-sources: src/base/mem.c src/base/slice.c src/base/hash.c src/base/random.c */
 /* fuzz-sources: src/base/clock.c src/base/clock_source.c */
 #include <assert.h>
 #include <stdlib.h>

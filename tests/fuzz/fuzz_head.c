@@ -1,7 +1,8 @@
 /* Any bytes as a request or an answer head. Must hold: the outcome does not depend on how the bytes were cut; what is
  * accepted, written anew from its parsed parts, parses again to the same parts; framing is never ambiguous. */
 /* fuzz-sources: src/http/bytes.c src/http/fields.c src/http/head.c src/http/head_policy.c src/http/lines.c */
-/* fuzz-sources: src/http/reader.c src/http/start_line.c src/base/slice.c src/base/buf.c src/base/mem.c */
+/* fuzz-sources: src/http/reader.c src/http/start_line.c */
+/* fuzz-sources: src/base/slice.c src/base/buf.c src/base/json_text.c src/base/mem.c */
 #include <assert.h>
 
 #include "base/buf.h"

@@ -4,7 +4,8 @@
  * Where the two differ by intent: jansson refuses integers from 2^63, reals that overflow a double, and a NUL in a
  * member's name, and takes a bare NUL byte behind the value for the end; weir refuses nesting deeper than
  * JSON_DEPTH_MAX. */
-/* fuzz-sources: tests/fuzz/jansson_oracle.c src/json/[a-z]*.c src/base/buf.c src/base/mem.c src/base/slice.c */
+/* fuzz-sources: tests/fuzz/jansson_oracle.c src/json/[a-z]*.c */
+/* fuzz-sources: src/base/buf.c src/base/json_text.c src/base/mem.c src/base/slice.c */
 #include <assert.h>
 
 #include "../unit/json/scan_log.h"

@@ -1,6 +1,6 @@
 /* Random edits on a random body: the runs, put together, must be what editing a copy from the back to the front gives.
  */
-/* fuzz-sources: src/json/splice.c src/base/buf.c src/base/mem.c src/base/slice.c */
+/* fuzz-sources: src/json/splice.c src/base/buf.c src/base/json_text.c src/base/mem.c src/base/slice.c */
 #include <assert.h>
 #include <stdlib.h>
 

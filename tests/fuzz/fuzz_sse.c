@@ -1,5 +1,5 @@
 /* Any bytes as an event stream: the splitter, however its input is cut, must see what the plain model sees. */
-/* fuzz-sources: src/http/sse.c src/http/bytes.c src/base/slice.c src/base/buf.c src/base/mem.c */
+/* fuzz-sources: src/http/sse.c src/http/bytes.c src/base/slice.c src/base/buf.c src/base/json_text.c src/base/mem.c */
 #include <assert.h>
 
 #include "../unit/http/sse_model.h"

@@ -325,16 +325,31 @@ static void provider_done(struct play *p, struct slice rest) {
     provider_ends(p, rest);
 }
 
-/* STATUS JSON: a whole answer. */
-static void provider_replies(struct play *p, struct slice rest) {
-    struct slice json, status = first_word(rest, &json);
+/* STATUS JSON [with FIELD: VALUE]: a whole answer. */
+static void reply_send(struct play *p, struct slice rest, bool expected) {
+    struct slice json, fields = {"", 0}, status = first_word(rest, &json);
+    const char *with = json.n > 0 ? memmem(json.p, json.n, "} with ", 7) : NULL;
+    if (with != NULL) {
+        fields = (struct slice){with + 7, json.n - (size_t)(with - json.p) - 7};
+        json.n = (size_t)(with - json.p) + 1;
+    }
     struct buf out = {0};
-    buf_printf(&out, "HTTP/1.1 %.*s Said\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%.*s",
-               (int)status.n, status.p, json.n, (int)json.n, json.p);
+    buf_printf(&out, "HTTP/1.1 %.*s Said\r\ncontent-type: application/json\r\n%.*s%scontent-length: %zu\r\n\r\n%.*s",
+               (int)status.n, status.p, (int)fields.n, fields.p, fields.n > 0 ? "\r\n" : "", json.n, (int)json.n,
+               json.p);
     play_send(p, play_provider(p), buf_slice(&out));
-    buf_append_slice(&p->expected, json);
+    if (expected) buf_append_slice(&p->expected, json);
     buf_clear(&out);
     request_consume(play_provider(p));
+}
+
+static void provider_replies(struct play *p, struct slice rest) {
+    reply_send(p, rest, true);
+}
+
+/* … that the client must not get. */
+static void provider_refuses(struct play *p, struct slice rest) {
+    reply_send(p, rest, false);
 }
 
 static void provider_closes(struct play *p, struct slice rest) {
@@ -421,6 +436,7 @@ const struct verb provider_verbs[] = {{"answers", provider_answers, true},
                                       {"ends", provider_ends, true},
                                       {"done", provider_done, true},
                                       {"replies", provider_replies, true},
+                                      {"refuses", provider_refuses, true},
                                       {"closes", provider_closes, false},
                                       {"resets", provider_resets, false},
                                       {"ends its side", provider_shuts, false},
@@ -483,6 +499,11 @@ static void worker_is_busy(struct play *p, struct slice rest) {
     world_busy(&p->world, ns);
 }
 
+static void worker_leaves(struct play *p, struct slice rest) {
+    (void)rest;
+    world_leave(&p->world);
+}
+
 static void worker_drains(struct play *p, struct slice rest) {
     (void)rest;
     world_drain(&p->world);
@@ -493,5 +514,8 @@ static void worker_cuts(struct play *p, struct slice rest) {
     world_cut(&p->world);
 }
 
-const struct verb worker_verbs[] = {
-    {"is busy", worker_is_busy, true}, {"drains", worker_drains, false}, {"cuts", worker_cuts, false}, VERBS_END};
+const struct verb worker_verbs[] = {{"is busy", worker_is_busy, true},
+                                    {"drains", worker_drains, false},
+                                    {"leaves", worker_leaves, false},
+                                    {"cuts", worker_cuts, false},
+                                    VERBS_END};

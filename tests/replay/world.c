@@ -116,6 +116,11 @@ static void run_drain(struct message *m, void *context) {
     mem_free(m);
 }
 
+static void run_leave(struct message *m, void *context) {
+    worker_leave(context);
+    mem_free(m);
+}
+
 static void run_cut(struct message *m, void *context) {
     worker_cut(context);
     mem_free(m);
@@ -133,6 +138,10 @@ void world_busy(struct world *w, uint64_t ns) {
 void world_drain(struct world *w) {
     w->draining = true;
     errand_send(w, run_drain, -1, 0);
+}
+
+void world_leave(struct world *w) {
+    errand_send(w, run_leave, -1, 0);
 }
 
 void world_cut(struct world *w) {
@@ -258,7 +267,7 @@ static void provider_write(struct buf *out, const struct world *w, const char *d
     buf_printf(out, "    api_key: provider-secret-key\n    models: [\"%s\"]\n%s", models, settings);
 }
 
-static struct snapshot *configure(const struct world *w, const char *settings, const char *provider_settings) {
+static struct snapshot *configure(struct world *w, const char *settings, const char *provider_settings) {
     struct conf_errors errors = {0};
     struct buf text = {0}, messages = {0};
     buf_printf(&text, "%s%sproviders:\n", base_settings, settings);
@@ -266,13 +275,40 @@ static struct snapshot *configure(const struct world *w, const char *settings, c
     provider_write(&text, w, "anthropic", "", "claude-*", provider_settings);
     provider_write(&text, w, "gemini", "", "gemini-*", provider_settings);
     struct config *c = config_load_text("replay", buf_slice(&text), &errors, NULL);
-    struct snapshot *s = c != NULL ? snapshot_compile(c, &errors) : NULL;
+    struct snapshot *s = c != NULL ? snapshot_compile(c, w->origins, &errors) : NULL;
     conf_errors_write(&errors, &messages);
     if (s == NULL) fail_msg("%.*s", (int)buf_length(&messages), messages.data);
     conf_errors_clear(&errors);
     buf_clear(&messages);
     buf_clear(&text);
     return s;
+}
+
+/* It outlives configurations, and so it would outlive a world. */
+static void healths_forget(void) {
+    unsigned cursor = 0;
+    for (struct health *h; (h = health_next(&cursor)) != NULL;) {
+        h->word = h->ttft_ns = h->ttft_at_ns = 0;
+        h->failures = h->coolings = 0;
+    }
+}
+
+/* Nobody is under way or waits any more, wherever it was counted. */
+static void traffic_judge(const struct traffic *t) {
+    unsigned cursor = 0;
+    for (const struct traffic_group *g; (g = traffic_next(t, &cursor)) != NULL;) {
+        assert_int_equal(g->in_flight, 0);
+        assert_int_equal(g->queued, 0);
+    }
+}
+
+/* Each try has told how it ended. */
+static void healths_judge(void) {
+    unsigned cursor = 0;
+    for (struct health *h; (h = health_next(&cursor)) != NULL;) {
+        assert_int_equal(h->in_flight, 0);
+        assert_int_not_equal(health_state_of(h), HEALTH_PROBING);
+    }
 }
 
 void world_open(struct world *w, const char *settings, const char *provider_settings) {
@@ -282,17 +318,22 @@ void world_open(struct world *w, const char *settings, const char *provider_sett
     signal(SIGPIPE, SIG_IGN);
     log_level_set(LOG_LEVEL_ERROR);
     fake_clock_set(FAKE_EPOCH_NS);
+    healths_forget();
     w->front = listen_anywhere(&port);
     w->back = listen_anywhere(&port);
     snprintf(text, sizeof text, "%u", port);
     w->port = mem_strndup(text, strlen(text));
+    w->origins = origins_new();
     w->conf = configure(w, settings, provider_settings);
     w->limiter = limiter_new();
+    w->waiting = waiting_new();
     w->resolver = resolver_new(1, NS_PER_S);
     w->records = ring_new((size_t)1 << 20);
     w->worker = mem_zalloc(sizeof *w->worker);
-    worker_init(w->worker, 0, w->conf, w->resolver, w->records);
+    w->pin = (struct pin){.conf = w->conf};
+    worker_init(w->worker, 0, &w->pin, w->resolver, w->records);
     w->worker->limiter = w->limiter;
+    w->worker->waiting = w->waiting;
     w->worker->loop->wheel.rearm = NULL; /* no timer of the system's: loop_turn() looks at the wheel */
 }
 
@@ -316,11 +357,13 @@ static void limits_judge(struct world *w) {
 
 static void pool_judge(struct pool *p) {
     assert_int_equal(p->open_count, p->idle_count);
-    assert_int_equal(p->provider->permits.used, p->open_count);
-    assert_int_equal(p->provider->permits.queued_count, 0);
-    assert_int_equal(p->provider->permits.waiting_count, 0);
-    assert_int_equal(p->provider->permits.promised, 0);
+    assert_int_equal(p->origin->permits.used, p->open_count);
+    assert_int_equal(p->origin->permits.queued_count, 0);
+    assert_int_equal(p->origin->permits.waiting_count, 0);
+    assert_int_equal(p->origin->permits.promised, 0);
     assert_int_equal(p->waiting_count, 0);
+    for (const struct upstream *u = p->idle; u != NULL; u = u->next)
+        assert_true(u->conn->reading && conn_queued_bytes(u->conn) == 0); /* the next answer on it would not be heard */
 }
 
 static void worker_judge(struct world *w) {
@@ -329,8 +372,10 @@ static void worker_judge(struct world *w) {
     assert_int_equal(k->client_count, 0);
     assert_null(k->clients);
     assert_null(k->dead);
+    healths_judge();
+    traffic_judge(&k->traffic);
     assert_int_equal(blocks_in_use_bytes(), w->blocks_before_bytes);
-    for (size_t i = 0; i < w->conf->provider_count; i++) pool_judge(&k->pools[w->conf->providers[i]->slot]);
+    for (size_t i = 0; i < w->conf->provider_count; i++) pool_judge(&k->pools[w->conf->providers[i]->origin->slot]);
 }
 
 static void peers_close(struct peer *peers, unsigned count) {
@@ -373,9 +418,11 @@ void world_close(struct world *w) {
     worker_clear(w->worker);
     mem_free(w->worker);
     ring_free(w->records);
+    waiting_free(w->waiting);
     limiter_free(w->limiter);
     resolver_free(w->resolver);
     snapshot_free(w->conf);
+    origins_free(w->origins);
     mem_free(w->port);
     close(w->front);
     if (w->back >= 0) close(w->back);

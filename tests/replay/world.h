@@ -9,9 +9,10 @@
 #include <cmocka.h>
 
 #include "fakes.h"
+#include "limit/waiting.h"
 #include "pipeline/client.h"
 
-enum { PEERS_MAX = 64 };
+enum { PEERS_MAX = 256 };
 
 struct peer { /* the test's end of a socket */
     int fd;   /* -1: closed by the test */
@@ -23,8 +24,11 @@ struct peer { /* the test's end of a socket */
 
 struct world {
     struct worker *worker;
+    struct origins *origins;
     struct snapshot *conf;
+    struct pin pin;
     struct limiter *limiter;
+    struct waiting *waiting;
     struct resolver *resolver;
     struct ring *records;
     int front, back; /* listening: clients are connected through one, the provider is the other */
@@ -56,6 +60,7 @@ void world_connects_hold(struct world *w, bool hold); /* new connections to the 
 void world_refuse(struct world *w);                   /* … and from here on are refused */
 void world_busy(struct world *w, uint64_t ns);        /* the worker works for others before it looks at what is ready */
 void world_drain(struct world *w);
+void world_leave(struct world *w); /* another process has taken over */
 void world_cut(struct world *w);
 
 const struct record *world_record(struct world *w); /* the oldest, until world_record_done(); NULL: none */

@@ -40,6 +40,7 @@ static inline struct record *record_usual(void) {
         [RECORD_TEXT_TAGS] = SLICE_INIT("feature\0ask\0empty\0\0city\0K\xc3\xb8"
                                         "benhavn\0"),
         [RECORD_TEXT_LIMIT] = SLICE_INIT("requests_per_minute"),
+        [RECORD_TEXT_TRACE_STATE] = SLICE_INIT("vendor=1"),
     };
     struct record *r = record_with(texts);
     for (int i = 0; i < 16; i++) r->trace_id[i] = (uint8_t)(0x10 * i + 15 - i);
@@ -58,5 +59,6 @@ static inline struct record *record_usual(void) {
     r->usage = (struct usage){.input = 1840, .output = 164, .cache_read = 1024, .cache_write = 12, .reasoning = 64};
     r->usage.estimated = true;
     r->chunks = 166, r->in_flight = 301;
+    r->trace_flags = 1, r->max_tokens = 4096, r->choices = 2;
     return r;
 }

@@ -35,7 +35,7 @@ def make(directory):
     names = {"server": "IP:127.0.0.1,DNS:localhost", "wrong_host": "DNS:elsewhere.example"}
     for name, alternative in names.items():
         (directory / f"{name}.ext").write_text(
-            f"subjectAltName={alternative}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
+            f"subjectAltName={alternative}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n"
         )
         run(
             "x509",

@@ -1,6 +1,7 @@
 """A provider made of raw sockets. A test sets `handler(connection, request)`: it may send any bytes, stall, reset or
 cut. Everything it received is kept, connection by connection."""
 
+import contextlib
 import json
 import socket
 import ssl
@@ -89,6 +90,13 @@ class Connection(wire.Socket):
         self.closed_by_us = True
         super().close()
 
+    def end(self):
+        """For others than the connection's own thread, which may be reading: that a descriptor is closed it would not
+        notice, nor would the peer."""
+        self.closed_by_us = True
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
     def wait_for_end(self, seconds):
         """Blocks until the gateway ends this connection; the time it took, or None."""
         begin = time.monotonic()
@@ -171,6 +179,8 @@ class Provider:
         self.handler, self.on_connect = answer_chat, None
 
     def stop(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # its thread is in accept()
         self.listener.close()
         for connection in list(self.connections):
-            connection.close()
+            connection.end()

@@ -1,5 +1,6 @@
 """Raw HTTP/1.1 on sockets, both ways: nothing here is lenient, nothing is added that the caller did not write."""
 
+import itertools
 import json
 import os
 import select
@@ -191,10 +192,33 @@ def connect(port, timeout=10.0, tls=None, receive_buffer=None):
     return Socket(sock, timeout)
 
 
+FIRST_PORT, PORT_COUNT = 10000, 22000
+_port_steps = itertools.count(os.getpid() * 1009)
+
+
 def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port below those the kernel gives to outgoing connections, so that nothing takes it before its server does.
+    Each test process walks through ports of its own: several may run beside each other."""
+    while True:
+        port = FIRST_PORT + next(_port_steps) * 7 % PORT_COUNT
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+class ClosedPort:
+    """A port that refuses connections for as long as this lives: it is taken, so nobody else can listen there."""
+
+    def __init__(self):
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+
+    def close(self):
+        self.sock.close()
 
 
 def new_trace():

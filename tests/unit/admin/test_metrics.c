@@ -192,9 +192,23 @@ static uint64_t open_clients(void *context) {
     (void)context;
     return 9000;
 }
-static uint64_t log_dropped(void *context) {
+static bool exporters(void *context, unsigned i, struct metrics_exporter *e) {
+    static const struct metrics_exporter all[] = {
+        {SLICE_INIT("collector:4318"), SLICE_INIT("traces"), .sent = 4, .dropped = 2},
+        {SLICE_INIT("collector:4318"), SLICE_INIT("logs"), .sent = 5},
+        {SLICE_INIT("collector:4318"), SLICE_INIT("traces"), .sent = 3, .rejected = 1}, /* another path there */
+    };
     (void)context;
-    return 5;
+    if (i < sizeof all / sizeof *all) *e = all[i];
+    return i < sizeof all / sizeof *all;
+}
+
+static bool dropped(void *context, unsigned sink, struct metrics_dropped *d) {
+    static const struct metrics_dropped all[] = {{SLICE_INIT("log"), 5}, {SLICE_INIT("store"), 0}};
+    (void)context;
+    if (sink >= 2) return false;
+    *d = all[sink];
+    return true;
 }
 static bool connections(void *context, unsigned provider, struct metrics_connections *c) {
     static const struct metrics_connections all[] = {{SLICE_INIT("openai"), 3, 10}, {SLICE_INIT("other"), 4, 3}};
@@ -204,17 +218,36 @@ static bool connections(void *context, unsigned provider, struct metrics_connect
     return true;
 }
 
-static void page_write(void) {
+static void reloads(void *context, struct metrics_reloads *r) {
+    (void)context;
+    *r = (struct metrics_reloads){.good = 7, .bad = 2, .last_was_good = true, .loaded_unix_s = 1795342528};
+}
+
+static struct metrics *metrics;
+static struct exemplars *exemplars;
+
+static void page_write_as(enum metrics_format format) {
     static const struct histogram *lag_list[WORKERS];
     for (int i = 0; i < WORKERS; i++) lag_list[i] = &lags[i];
-    metrics_write(&page, &(struct metrics_sources){.traffics = (const struct traffic *const *)traffics,
-                                                   .loop_lags = lag_list,
-                                                   .worker_count = WORKERS,
-                                                   .limiter = limiter,
-                                                   .in_flight = in_flight,
-                                                   .open_clients = open_clients,
-                                                   .log_dropped = log_dropped,
-                                                   .connections = connections});
+    if (metrics == NULL)
+        metrics = metrics_new(&(struct metrics_sources){.traffics = (const struct traffic *const *)traffics,
+                                                        .loop_lags = lag_list,
+                                                        .worker_count = WORKERS,
+                                                        .limiter = limiter,
+                                                        .exemplars = exemplars,
+                                                        .in_flight = in_flight,
+                                                        .open_clients = open_clients,
+                                                        .dropped = dropped,
+                                                        .exporters = exporters,
+                                                        .connections = connections,
+                                                        .reloads = reloads});
+    page.start = page.end = 0;
+    sample_count = family_count = 0;
+    metrics_write(metrics, &page, format);
+}
+
+static void page_write(void) {
+    page_write_as(METRICS_TEXT);
     page_read();
 }
 
@@ -231,6 +264,10 @@ static int teardown(void **state) {
         mem_free(traffics[i]);
         histogram_clear(&lags[i]);
     }
+    metrics_free(metrics);
+    metrics = NULL;
+    exemplars_free(exemplars);
+    exemplars = NULL;
     buf_clear(&page);
     mem_free(samples);
     samples = NULL;
@@ -253,13 +290,49 @@ static void count(unsigned worker, struct record *r) {
 
 /* ---- tests ---- */
 
+static void those_that_wait_are_summed_over_all_workers(void **state) {
+    (void)state;
+    const struct traffic_key key = {name_id(SLICE("acme")), name_id(SLICE("openai")), name_id(SLICE("m")), 0};
+    struct traffic_group *a = traffic_enter(traffics[0], &key, 0), *b = traffic_enter(traffics[1], &key, 0);
+    traffic_queue(a, true);
+    traffic_queue(a, true);
+    traffic_queue(b, true);
+    page_write();
+    expect("weir_queued", "3");
+    traffic_queue(a, false);
+    traffic_queue(b, false);
+    page_write();
+    expect("weir_queued", "1");
+    traffic_queue(a, false);
+    traffic_leave(a);
+    traffic_leave(b);
+}
+
 static void a_page_without_traffic_has_every_family(void **state) {
     (void)state;
-    static const char *const expected[] = {
-        "weir_requests_total",        "weir_tokens_total",         "weir_cost_usd_total",      "weir_ttft_seconds",
-        "weir_first_visible_seconds", "weir_tpot_seconds",         "weir_total_seconds",       "weir_overhead_seconds",
-        "weir_phase_seconds",         "weir_upstream_connections", "weir_loop_lag_seconds",    "weir_in_flight",
-        "weir_records_dropped_total", "weir_build_info",           "weir_limit_refusals_total"};
+    static const char *const expected[] = {"weir_requests_total",
+                                           "weir_tokens_total",
+                                           "weir_cost_usd_total",
+                                           "weir_ttft_seconds",
+                                           "weir_first_visible_seconds",
+                                           "weir_tpot_seconds",
+                                           "weir_total_seconds",
+                                           "weir_overhead_seconds",
+                                           "weir_phase_seconds",
+                                           "weir_upstream_connections",
+                                           "weir_loop_lag_seconds",
+                                           "weir_in_flight",
+                                           "weir_queued",
+                                           "weir_records_dropped_total",
+                                           "weir_build_info",
+                                           "weir_limit_refusals_total",
+                                           "weir_config_reloads_total",
+                                           "weir_gap_max_seconds",
+                                           "process_start_time_seconds",
+                                           "process_cpu_seconds_total",
+                                           "process_resident_memory_bytes",
+                                           "gen_ai_client_inference_duration_seconds",
+                                           "gen_ai_client_inference_usage_input_tokens_total"};
     page_write();
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         bool found = false;
@@ -269,6 +342,15 @@ static void a_page_without_traffic_has_every_family(void **state) {
     expect("weir_in_flight", "301");
     expect("weir_client_connections", "9000");
     expect("weir_records_dropped_total{sink=\"log\"}", "5");
+    expect("weir_config_reloads_total{result=\"ok\"}", "7");
+    expect("weir_config_reloads_total{result=\"failed\"}", "2");
+    expect("weir_config_last_reload_successful", "1");
+    expect("weir_config_loaded_timestamp_seconds", "1795342528");
+    expect("weir_records_dropped_total{sink=\"store\"}", "0");
+    expect("weir_otlp_items_total{endpoint=\"collector:4318\",signal=\"traces\",outcome=\"sent\"}", "7");
+    expect("weir_otlp_items_total{endpoint=\"collector:4318\",signal=\"traces\",outcome=\"dropped\"}", "2");
+    expect("weir_otlp_items_total{endpoint=\"collector:4318\",signal=\"traces\",outcome=\"rejected\"}", "1");
+    expect("weir_otlp_items_total{endpoint=\"collector:4318\",signal=\"logs\",outcome=\"sent\"}", "5");
     expect("weir_upstream_connections{provider=\"openai\",state=\"idle\"}", "3");
     expect("weir_upstream_connections{provider=\"openai\",state=\"busy\"}", "7");
     expect("weir_upstream_connections{provider=\"other\",state=\"busy\"}", "0");
@@ -310,21 +392,101 @@ static void workers_and_workloads_are_merged(void **state) {
 
 static void buckets_hold_what_is_at_most_their_edge(void **state) {
     (void)state;
-    static const uint64_t totals[] = {1, 1023, 1025, 2000, 2100, UINT64_C(1) << 36, (UINT64_C(1) << 37) + 1};
+    const uint64_t ms = UINT64_C(1) << 20, long_ns = UINT64_C(1) << 39;
+    const uint64_t totals[] = {1, ms, ms + 1, 1482910, 1482911, 2 * ms, 2 * ms + 1, long_ns, long_ns + 1};
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {
         struct record *r = record_of("acme", "openai", "gpt-4o", "chat");
         r->total_ns = totals[i];
+        memset(r->phase_ns, 0, sizeof r->phase_ns);
         r->ttft_ns = TIME_UNKNOWN_NS; /* not measured is not in any bucket */
         count((unsigned)i % WORKERS, r);
     }
     page_write();
 #define TOTAL "weir_total_seconds_bucket" ACME ",workload=\"chat\",le="
-    expect(TOTAL "\"0.000001024\"}", "2");
-    expect(TOTAL "\"0.000002048\"}", "4");
-    expect(TOTAL "\"0.000004096\"}", "5");
-    expect(TOTAL "\"+Inf\"}", "7");
+    expect(TOTAL "\"0.001048576\"}", "2");
+    expect(TOTAL "\"0.001482910\"}", "4"); /* half an octave on: the largest whole number of that bucket */
+    expect(TOTAL "\"0.002097152\"}", "6");
+    expect(TOTAL "\"549.755813888\"}", "8");
+    expect(TOTAL "\"+Inf\"}", "9");
     assert_null(value_of("weir_ttft_seconds_count" ACME ",workload=\"chat\"}"));
-    expect("weir_total_seconds_sum" ACME ",workload=\"chat\"}", "206.158436358");
+}
+
+#define GENAI(op) "{gen_ai_operation_name=\"" op "\",gen_ai_provider_name=\"gcp.gemini\",gen_ai_request_model=\"g\""
+
+static void gaps_are_counted_while_an_answer_streams(void **state) {
+    (void)state;
+    const struct traffic_key key = {name_id(SLICE("acme")), name_id(SLICE("openai")), name_id(SLICE("gpt-4o")),
+                                    NAME_NONE};
+    struct traffic_group *g = traffic_enter(traffics[0], &key, name_id(SLICE("chat")));
+    for (int i = 0; i < 3; i++) traffic_gap(g, i == 0 ? 0 : UINT64_C(1) << (24 + i));
+    traffic_leave(g);
+    page_write();
+    expect("weir_gap_seconds_count" ACME ",workload=\"\"}", "3");
+    expect("weir_gap_seconds_bucket" ACME ",workload=\"\",le=\"0.000131072\"}", "1");
+    expect("weir_gap_seconds_bucket" ACME ",workload=\"\",le=\"0.033554432\"}", "2");
+    expect("gen_ai_client_inference_time_per_output_chunk_seconds_count{gen_ai_operation_name=\"chat\","
+           "gen_ai_provider_name=\"openai\",gen_ai_request_model=\"gpt-4o\"}",
+           "3");
+    assert_int_equal(family_sum("weir_requests_total"), 0);
+}
+
+static void opentelemetrys_names_stand_beside(void **state) {
+    (void)state;
+    static const char *const operations[] = {"chat", "responses", "embeddings", "chat"};
+    for (unsigned i = 0; i < 4; i++) {
+        struct record *r = record_of(i == 3 ? "beta" : "acme", "gemini", "g", "");
+        r->operation = name_id(slice_of(operations[i]));
+        r->usage = (struct usage){.input = 64, .output = 65, .cache_read = 3};
+        count(i % WORKERS, r);
+    }
+    struct record *refused = record_of("acme", "", "", ""); /* never asked a provider */
+    refused->attempts = 0;
+    count(0, refused);
+    page_write();
+    /* the Responses API is a chat in their words, and the tenant is none of theirs */
+    expect("gen_ai_client_inference_duration_seconds_count" GENAI("chat") "}", "3");
+    expect("gen_ai_client_inference_time_to_first_chunk_seconds_count" GENAI("chat") "}", "3");
+    expect("gen_ai_client_operation_duration_seconds_count" GENAI("embeddings") "}", "1");
+    assert_int_equal(family_sum("gen_ai_client_inference_duration_seconds_count"), 3);
+    expect("gen_ai_client_inference_usage_input_tokens_total" GENAI("chat") ",gen_ai_token_modality=\"unknown\"}",
+           "192");
+    expect("gen_ai_client_inference_usage_cache_read_input_tokens_total" GENAI(
+               "chat") ",gen_ai_token_modality=\"unknown\"}",
+           "9");
+    expect("gen_ai_client_inference_operation_input_tokens_bucket" GENAI("chat") ",le=\"64\"}", "3");
+    expect("gen_ai_client_inference_operation_input_tokens_bucket" GENAI("chat") ",le=\"16\"}", "0");
+    expect("gen_ai_client_inference_operation_output_tokens_bucket" GENAI("chat") ",le=\"64\"}", "0");
+    expect("gen_ai_client_inference_operation_output_tokens_bucket" GENAI("chat") ",le=\"256\"}", "3");
+    expect("gen_ai_client_inference_operation_output_tokens_sum" GENAI("chat") "}", "195");
+}
+
+static void openmetrics_has_exemplars_in_the_buckets_they_are_of(void **state) {
+    (void)state;
+    exemplars = exemplars_new();
+    for (int i = 0; i < 3; i++) { /* two of one bucket: the newer one is shown */
+        struct record *r = record_of("acme", "openai", "gpt-4o", "chat");
+        r->trace_id[0] = (uint8_t)(0xa0 + i);
+        r->start_unix_ns += i;
+        r->total_ns = i == 2 ? UINT64_C(1) << 40 : (UINT64_C(1) << 30) - (uint64_t)i;
+        exemplars_add(exemplars, r);
+        count(0, r);
+    }
+    page_write_as(METRICS_OPENMETRICS);
+    buf_append(&page, "", 1);
+    const char *got = page.data + page.start;
+    assert_string_equal(got + strlen(got) - 6, "# EOF\n");
+    assert_non_null(strstr(got, "# TYPE weir_requests counter\n"));
+    assert_non_null(strstr(got, "\nweir_requests_total{"));
+    assert_non_null(strstr(got, "# UNIT weir_ttft_seconds seconds\n"));
+    assert_non_null(strstr(got,
+                           TOTAL "\"1.073741824\"} 2 # {trace_id=\"a11e2d3c4b5a69788796a5b4c3d2e1f0\"} 1.073741823 "
+                                 "1795342528.563\n"));
+    assert_non_null(strstr(got, TOTAL "\"0.759250124\"} 0\n"));
+    assert_non_null(strstr(got, TOTAL "\"1.518500249\"} 2\n")); /* … and in no other bucket */
+    assert_non_null(strstr(got, TOTAL "\"+Inf\"} 3 # {trace_id=\"a21e"));
+    assert_non_null(strstr(got, "weir_phase_seconds_bucket{phase=\"wait\""));
+    page_write_as(METRICS_TEXT);
+    assert_null(memmem(page.data + page.start, page.end - page.start, "trace_id", 8));
 }
 
 static void loop_lag_is_of_all_workers(void **state) {
@@ -358,19 +520,45 @@ static void every_outcome_is_counted_however_many_there_are(void **state) {
     assert_int_equal(family_sum("weir_total_seconds_count"), 200);
 }
 
-static void a_full_table_keeps_every_count(void **state) {
+static void a_full_table_keeps_every_count_on_a_page_of_bounded_size(void **state) {
     (void)state;
-    enum { MODELS = TRAFFIC_GROUPS_MAX + 100 };
+    enum { MODELS = TRAFFIC_DETAIL_MAX + 100 };
     char model[32];
     for (int i = 0; i < MODELS; i++) {
         snprintf(model, sizeof model, "model-%d", i);
-        count(0, record_of("acme", "openai", model, "chat"));
+        struct record *r = record_of("acme", "openai", model, "chat");
+        r->operation = name_id(SLICE("chat"));
+        count(0, r);
     }
     page_write();
     assert_int_equal(family_sum("weir_requests_total"), MODELS);
     assert_int_equal(family_sum("weir_total_seconds_count"), MODELS);
-    expect("weir_requests_total{tenant=\"_other\",provider=\"_other\",model=\"_other\",status=\"200\",error=\"\"}",
-           "101"); /* the last place is for `_other` itself */
+    assert_int_equal(family_sum("gen_ai_client_inference_duration_seconds_count") +
+                         family_sum("gen_ai_client_operation_duration_seconds_count"), /* of `_other` operation */
+                     MODELS);
+    const char *others = value_of(
+        "weir_requests_total{tenant=\"_other\",provider=\"_other\",model=\"_other\",status=\"200\",error=\"\"}");
+    assert_non_null(others);
+    assert_in_range(whole(others), MODELS - 1100, MODELS - 999); /* 999 have a series of their own */
+    assert_in_range(page.end, 1 << 20, 16 << 20);
+}
+
+static void a_series_stays_the_same_whatever_comes_later(void **state) {
+    (void)state;
+    char model[32];
+    for (int i = 0; i < 1200; i++) {
+        snprintf(model, sizeof model, "early-%d", i);
+        count(1, record_of("acme", "openai", model, "chat"));
+    }
+    page_write();
+#define OTHER "weir_requests_total{tenant=\"_other\",provider=\"_other\",model=\"_other\",status=\"200\",error=\"\"}"
+    expect(OTHER, "201");
+    for (int i = 0; i < 300; i++) { /* on another worker, which is read first */
+        snprintf(model, sizeof model, "late-%d", i);
+        count(0, record_of("acme", "openai", model, "chat"));
+    }
+    page_write();
+    expect(OTHER, "501");
 }
 
 static void refusals_are_told_by_tenant_and_limit(void **state) {
@@ -392,10 +580,19 @@ static void refusals_are_told_by_tenant_and_limit(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_page_without_traffic_has_every_family), TEST(workers_and_workloads_are_merged),
-        TEST(buckets_hold_what_is_at_most_their_edge), TEST(loop_lag_is_of_all_workers),
-        TEST(no_name_breaks_out_of_its_label),         TEST(every_outcome_is_counted_however_many_there_are),
-        TEST(a_full_table_keeps_every_count),          TEST(refusals_are_told_by_tenant_and_limit),
+        TEST(those_that_wait_are_summed_over_all_workers),
+        TEST(a_page_without_traffic_has_every_family),
+        TEST(workers_and_workloads_are_merged),
+        TEST(buckets_hold_what_is_at_most_their_edge),
+        TEST(loop_lag_is_of_all_workers),
+        TEST(no_name_breaks_out_of_its_label),
+        TEST(every_outcome_is_counted_however_many_there_are),
+        TEST(a_full_table_keeps_every_count_on_a_page_of_bounded_size),
+        TEST(refusals_are_told_by_tenant_and_limit),
+        TEST(gaps_are_counted_while_an_answer_streams),
+        TEST(opentelemetrys_names_stand_beside),
+        TEST(openmetrics_has_exemplars_in_the_buckets_they_are_of),
+        TEST(a_series_stays_the_same_whatever_comes_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

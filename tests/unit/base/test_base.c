@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "base/ring.h"
+#include "base/url.h"
 
 static void numbers_overflow_is_refused(void **state) {
     (void)state;
@@ -161,6 +162,27 @@ static void a_ring_hands_items_over_in_order_and_counts_what_it_drops(void **sta
     ring_free(r);
 }
 
+static void a_ring_that_was_read_empty_begins_at_its_front_again(void **state) {
+    (void)state;
+    struct ring *r = ring_new(4096);
+    const char *lowest = ring_reserve(r, 200);
+    ring_commit(r);
+    for (int i = 0; i < 1000; i++) {
+        size_t n;
+        assert_non_null(ring_peek(r, &n));
+        ring_release(r);
+        assert_null(ring_peek(r, &n));
+        const char *item = ring_reserve(r, 200);
+        assert_in_range((uintptr_t)item, (uintptr_t)lowest, (uintptr_t)lowest + 4096 / 8);
+        memset((char *)item, i, 200);
+        ring_commit(r);
+        assert_ptr_equal(ring_peek(r, &n), item);
+        assert_int_equal(n, 200);
+    }
+    assert_int_equal(ring_dropped(r), 0);
+    ring_free(r);
+}
+
 static void json_strings_are_valid_whatever_is_put_in(void **state) {
     (void)state;
     struct buf out = {0};
@@ -227,8 +249,40 @@ static void times_are_written_as_rfc3339(void **state) {
     assert_string_equal(out, "2026-11-22T10:15:30.123456Z");
 }
 
+static void a_url_is_its_parts(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *origin, *authority, *host, *port, *path;
+        bool tls;
+    } cases[] = {
+        {"https://api.openai.com", "https://api.openai.com", "api.openai.com", "api.openai.com", "443", "", true},
+        {"http://h:80/v1/x", "http://h:80", "h:80", "h", "80", "/v1/x", false},
+        {"http://[::1]:8080/v1", "http://[::1]:8080", "[::1]:8080", "::1", "8080", "/v1", false},
+        {"https://[2001:db8::1]", "https://[2001:db8::1]", "[2001:db8::1]", "2001:db8::1", "443", "", true},
+        {"http://h?q=/", "http://h", "h", "h", "80", "?q=/", false},
+        {"http://h:/", "http://h:", "h:", "h", "", "/", false},
+        {"http://", "http://", "", "", "80", "", false},
+        {"http://[::1/x", "http://[::1", "[::1", "[", ":1", "/x", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct url url;
+        assert_true(url_split(slice_of(cases[i].text), &url));
+        assert_int_equal(url.tls, cases[i].tls);
+        assert_true(slice_equal(url.origin, slice_of(cases[i].origin)));
+        assert_true(slice_equal(url.authority, slice_of(cases[i].authority)));
+        assert_true(slice_equal(url.host, slice_of(cases[i].host)));
+        assert_true(slice_equal(url.port, slice_of(cases[i].port)));
+        assert_true(slice_equal(url.path, slice_of(cases[i].path)));
+    }
+    struct url none;
+    assert_false(url_split(SLICE("ftp://h"), &none));
+    assert_false(url_split(SLICE("HTTP://h"), &none));
+    assert_false(url_split((struct slice){0}, &none));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_url_is_its_parts),
         cmocka_unit_test(numbers_overflow_is_refused),
         cmocka_unit_test(patterns_match_as_documented),
         cmocka_unit_test(cutting_gives_every_item_once),
@@ -237,6 +291,7 @@ int main(void) {
         cmocka_unit_test(a_body_reads_back_at_any_offset),
         cmocka_unit_test(a_spent_budget_leaves_the_body_as_it_was),
         cmocka_unit_test(a_ring_hands_items_over_in_order_and_counts_what_it_drops),
+        cmocka_unit_test(a_ring_that_was_read_empty_begins_at_its_front_again),
         cmocka_unit_test(json_strings_are_valid_whatever_is_put_in),
         cmocka_unit_test(decimals_are_exact),
         cmocka_unit_test(a_map_finds_what_was_put),

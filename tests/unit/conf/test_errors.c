@@ -50,6 +50,12 @@ static void an_unknown_key_names_the_nearest(void **state) {
     expect_messages("provider: {}\n", "t:1:1: unknown key `provider`, did you mean `providers`?\n");
     expect_messages("http: {body-bytes: 1MiB}\n", "t:1:8: unknown key `body-bytes`, did you mean `body_bytes`?\n");
     expect_messages(PROVIDER(", base_ulr: x"), "t:1:72: unknown key `base_ulr`, did you mean `base_url`?\n");
+    expect_messages(PROVIDER(", api_key:sk-canary0123456789"),
+                    "t:1:72: unknown key `api_key…`, did you mean `api_key`? A space belongs between a key's colon and "
+                    "its value\n");
+    expect_messages("sk-canary0123456789: 1\n",
+                    "t:1:1: unknown key `sk-canar…`; known here: instance, listen, admin, otlp, workers, providers, "
+                    "models, tenant_defaults, tenants, state, store, workloads, prices, log, http, include\n");
     expect_messages("log: {colour: red}\n", "t:1:7: unknown key `colour`; known here: access, level\n");
     expect_messages("http: {drain: 1s, NAME: 2s}\n",
                     "t:1:19: unknown key `NAME`; known here: uri_bytes, header_bytes, headers, body_bytes, "

@@ -87,8 +87,11 @@ static void counts_and_money(void **state) {
                                        {"0.0000001", WRONG},   {"1,5", WRONG},
                                        {"$1", WRONG},          {"18446744.073709", 18446744073709000000u},
                                        {"18446745", WRONG}};
+    static const struct row percents[] = {{"5%", 5},    {"100%", 100},  {"0%", 0},       {"%", WRONG},
+                                          {"5", WRONG}, {"5 %", WRONG}, {"0.5%", WRONG}, {"-1%", WRONG}};
     CHECK(units_count, counts);
     CHECK(units_money, money);
+    CHECK(units_percent, percents);
 }
 
 static void dates(void **state) {

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "facts/dialect.h"
 #include "facts/record.h"
+#include "facts/span_ids.h"
 
 /* Every error that is documented (docs/api.md), in no particular order. */
 static const struct {
@@ -182,6 +183,39 @@ static void a_text_as_long_as_can_be_does_not_hide_the_next(void **state) {
     mem_free(r);
 }
 
+static void attempts_stand_behind_texts_of_any_length(void **state) {
+    (void)state;
+    for (uint16_t n = 0; n < 20; n++) {
+        struct record *r = mem_zalloc(sizeof *r + 64 + 2 * sizeof(struct record_attempt));
+        r->text_bytes[RECORD_TEXT_PATH] = n;
+        memset(r->text, 'x', n);
+        const struct record_attempt *a = record_given_up(r);
+        assert_int_equal((uintptr_t)a % 8, 0);
+        assert_in_range((const char *)a - r->text, n, n + 15);
+        assert_int_equal(record_text_bytes(r), n);
+        mem_free(r);
+    }
+}
+
+static void ids_of_spans_below_are_their_own_and_always_the_same(void **state) {
+    (void)state;
+    enum { ATTEMPTS = 20, IDS = ATTEMPTS + ATTEMPTS * PHASE_COUNT };
+    static uint8_t ids[IDS + 2][8]; /* the last two: none, and the exchange's own */
+    const uint8_t exchanges[][8] = {{0}, {1, 2, 3, 4, 5, 6, 7, 8}, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    for (size_t e = 0; e < sizeof exchanges / sizeof *exchanges; e++) {
+        memcpy(ids[IDS + 1], exchanges[e], 8);
+        for (uint32_t i = 0; i < IDS; i++) {
+            uint8_t again[8];
+            uint32_t which = i < ATTEMPTS ? SPAN_ATTEMPT(i) : SPAN_PHASE(0, i - ATTEMPTS);
+            span_id_below(exchanges[e], which, ids[i]);
+            span_id_below(exchanges[e], which, again);
+            assert_memory_equal(ids[i], again, 8);
+        }
+        for (int i = 0; i < IDS; i++)
+            for (int j = i + 1; j < IDS + 2; j++) assert_memory_not_equal(ids[i], ids[j], 8);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_documented_failure_is_there_and_no_other),
@@ -192,6 +226,8 @@ int main(void) {
         cmocka_unit_test(layers_are_twelve),
         cmocka_unit_test(credentials_travel_where_each_provider_expects_them),
         cmocka_unit_test(each_text_of_a_record_is_its_own),
+        cmocka_unit_test(attempts_stand_behind_texts_of_any_length),
+        cmocka_unit_test(ids_of_spans_below_are_their_own_and_always_the_same),
         cmocka_unit_test(a_text_as_long_as_can_be_does_not_hide_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

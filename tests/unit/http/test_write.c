@@ -116,6 +116,18 @@ static void dates_are_those_of_the_calendar(void **state) {
     }
 }
 
+static void the_date_field_follows_the_second(void **state) {
+    (void)state;
+    struct buf out = {0};
+    write_date(&out, 784111777);
+    write_date(&out, 784111777);
+    write_date(&out, 784111778);
+    assert_true(slice_equal(buf_slice(&out), SLICE("date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                                                   "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                                                   "date: Sun, 06 Nov 1994 08:49:38 GMT\r\n")));
+    buf_clear(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_field_that_would_break_its_line_stops_the_process),
@@ -123,6 +135,7 @@ int main(void) {
         cmocka_unit_test(every_failure_has_a_reason),
         cmocka_unit_test(chunk_heads_are_what_the_body_reader_takes),
         cmocka_unit_test(dates_are_those_of_the_calendar),
+        cmocka_unit_test(the_date_field_follows_the_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,13 +65,11 @@ static void a_tenant_without_limits_holds_nothing(void **state) {
     (void)state;
     struct reservation hold;
     struct limit_row rows[2 * LIMIT_COUNT];
-    struct limit_usage usage;
     assert_false(tenant_is_limited(&acme));
     assert_int_equal(take("fast", (struct limit_request){.input_tokens = UINT64_MAX}, &hold), FAILURE_NONE);
     assert_null(hold.tenant);
     settle(&hold, 5, 5);
     assert_int_equal(limit_view(limiter, &acme, SLICE(""), now_ns, unix_ns, rows), 0);
-    assert_false(limit_usage(limiter, &acme, now_ns, unix_ns, &usage));
 }
 
 static void what_is_larger_than_a_whole_limit_never_fits(void **state) {
@@ -158,11 +156,6 @@ static void settling_is_done_once(void **state) {
     assert_int_equal(day.used, 4);
     assert_int_equal(day.reserved, 10);
     assert_int_equal(day.remaining, USD - 14);
-    struct limit_usage usage;
-    assert_true(limit_usage(limiter, &acme, now_ns, unix_ns, &usage));
-    assert_int_equal(usage.today.requests, 1);
-    assert_int_equal(usage.month.tokens, 200);
-    assert_int_equal(usage.month.pico_usd, 4);
 }
 
 static void an_overrun_is_a_debt(void **state) {

@@ -123,7 +123,7 @@ static void expect_replay(const struct fixture *f, uint32_t cut) {
     expect_text(f, cut, "verdicts", slice_of(r.verdicts), e->verdicts);
 }
 
-static void expect_fixtures(const struct fixture *fixtures, size_t count) {
+static inline void expect_fixtures(const struct fixture *fixtures, size_t count) {
     for (size_t i = 0; i < count; i++) {
         expect_replay(&fixtures[i], 0);
         expect_replay(&fixtures[i], 1);

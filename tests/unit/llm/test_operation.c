@@ -41,6 +41,10 @@ static void only_paths_of_the_list_match_byte_for_byte(void **state) {
                                             "/v1beta/models/g:generatecontent",
                                             "/v1beta/models/g:generateContent/",
                                             "/v1beta/models/g%3AgenerateContent",
+                                            "/v1beta/models/%67:generateContent",
+                                            "/v1beta/models/gemini-2%2E5:generateContent",
+                                            "/v1beta/models/gemini%2d2.5:generateContent",
+                                            "/v1/models/team%20gemini%5F2:generateContent",
                                             "/v1beta/tunedModels/g:generateContent",
                                             "/v1/models/a/b:generateContent",
                                             "/v1/models/g"};
@@ -106,6 +110,7 @@ static void gemini_names_model_and_verb_in_the_path(void **state) {
         {"/v1/models/gemini-x:generateContent", "gemini-x", "generateContent", OPERATION_GENERATE_CONTENT, false},
         {"/v1beta/models/e:batchEmbedContents", "e", "batchEmbedContents", OPERATION_EMBEDDINGS, false},
         {"/v1beta/models/e:embedContent", "e", "embedContent", OPERATION_EMBEDDINGS, false},
+        {"/v1beta/models/a%20b%:embedContent", "a%20b%", "embedContent", OPERATION_EMBEDDINGS, false},
         {"/v1beta/models/a:b:countTokens", "a:b", "countTokens", OPERATION_COUNT_TOKENS, false}};
     struct route route;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

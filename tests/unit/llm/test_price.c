@@ -75,6 +75,7 @@ static void files_with_mistakes_are_refused_with_the_place(void **state) {
         if (strstr(message, cases[i].says) == NULL) fail_msg("%s\nsaid %s", cases[i].json, message);
     }
     assert_null(price_table_load("/nonexistent/prices.json", message, sizeof(message)));
+    assert_null(strstr(message, ":-1:"));
     assert_non_null(strstr(message, "/nonexistent/prices.json"));
 }
 

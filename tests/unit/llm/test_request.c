@@ -99,6 +99,22 @@ static void a_decision_member_that_stands_twice_is_refused(void **state) {
         FAILURE_BAD_JSON);
 }
 
+/* Parsers that do not look at capitals would take the other one. */
+static void a_model_in_capitals_is_refused(void **state) {
+    (void)state;
+    struct request_facts f;
+    char body[64];
+    for (unsigned capitals = 1; capitals < 32; capitals++) {
+        char name[] = "model";
+        for (unsigned i = 0; i < 5; i++) name[i] = (char)(name[i] - (capitals >> i & 1 ? 32 : 0));
+        snprintf(body, sizeof body, "{\"model\":\"a\",\"%s\":\"b\"}", name);
+        if (scan(&f, body) != FAILURE_BAD_JSON) fail_msg("taken: %s", body);
+        if (scan_as(&f, DIALECT_ANTHROPIC, OPERATION_MESSAGES, body) != FAILURE_BAD_JSON) fail_msg("taken: %s", body);
+    }
+    assert_int_equal(scan(&f, "{\"Mod\\u0065l\":\"b\",\"model\":\"a\"}"), FAILURE_BAD_JSON);
+    assert_int_equal(scan(&f, "{\"model\":\"a\",\"Models\":[],\"x\":{\"Model\":\"b\"}}"), FAILURE_NONE);
+}
+
 static void what_decides_nothing_may_stand_twice(void **state) {
     (void)state;
     struct request_facts f;
@@ -115,8 +131,7 @@ static void a_request_without_a_model_is_told_apart(void **state) {
                                          "{\"model\":\"\"}",
                                          "{\"model\":5}",
                                          "{\"model\":[\"a\"]}",
-                                         "{\"x\":{\"model\":\"a\"}}",
-                                         "{\"Model\":\"a\"}"};
+                                         "{\"x\":{\"model\":\"a\"}}"};
     struct request_facts f;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         if (scan(&f, bodies[i]) != FAILURE_NO_MODEL) fail_msg("%s", bodies[i]);
@@ -288,6 +303,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_that_is_no_single_object_is_refused),
         cmocka_unit_test(a_decision_member_that_stands_twice_is_refused),
+        cmocka_unit_test(a_model_in_capitals_is_refused),
         cmocka_unit_test(what_decides_nothing_may_stand_twice),
         cmocka_unit_test(a_request_without_a_model_is_told_apart),
         cmocka_unit_test(a_model_longer_than_its_room_is_refused),

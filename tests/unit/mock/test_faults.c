@@ -164,6 +164,24 @@ static void bodies_break_at_the_byte_they_are_told_to(void **state) {
     }
 }
 
+static void an_answer_with_a_bad_event_in_it_still_ends(void **state) {
+    (void)state;
+    static const char *const framings[] = {"chunked", "length", "close"};
+    for (size_t f = 0; f < 3; f++) {
+        for (int streamed = 0; streamed < 2; streamed++) {
+            char fields[200];
+            snprintf(fields, sizeof fields, KEY "x-mock-fault: bad_event\r\nx-mock-framing: %s\r\n", framings[f]);
+            struct script *s = plan_of("POST " CHAT_PATH, fields, streamed ? CHAT_STREAM : CHAT_BODY);
+            struct taken t = take_plan(s, 0);
+            assert_int_equal(t.state, BODY_DONE);
+            buf_append(&t.body, "", 1);
+            assert_non_null(strstr(t.body.data, streamed ? "[DONE]" : "\"usage\""));
+            take_clear(&t);
+            script_unref(s);
+        }
+    }
+}
+
 static void heads_break_before_a_byte_of_the_answer(void **state) {
     (void)state;
     struct script *s = plan_of("POST " CHAT_PATH, KEY "x-mock-fault: reset_head\r\n", CHAT_STREAM);
@@ -229,6 +247,7 @@ int main(void) {
         cmocka_unit_test(a_knob_that_cannot_be_set_stays_as_it_was),
         cmocka_unit_test(streams_break_after_the_event_they_are_told_to),
         cmocka_unit_test(bodies_break_at_the_byte_they_are_told_to),
+        cmocka_unit_test(an_answer_with_a_bad_event_in_it_still_ends),
         cmocka_unit_test(heads_break_before_a_byte_of_the_answer),
         cmocka_unit_test(errors_have_the_dialects_shape_status_and_retry_after),
         cmocka_unit_test(an_echo_gives_back_the_request_as_it_came),

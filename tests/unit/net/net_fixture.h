@@ -106,8 +106,13 @@ static inline void probe_close(struct conn *c, enum close_reason why) {
     probe_note(p, "rtxc"[why]);
 }
 
-static const struct conn_ops probe_ops = {probe_ready,  probe_bytes,    probe_drained, probe_eof,
-                                          probe_hangup, probe_deadline, probe_close};
+static const struct conn_ops probe_ops = {.on_ready = probe_ready,
+                                          .on_bytes = probe_bytes,
+                                          .on_drained = probe_drained,
+                                          .on_eof = probe_eof,
+                                          .on_hangup = probe_hangup,
+                                          .on_deadline = probe_deadline,
+                                          .on_close = probe_close};
 
 static inline void probe_clear(struct probe *p) {
     if (p->c != NULL) conn_close(p->c);

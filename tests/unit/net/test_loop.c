@@ -2,7 +2,9 @@
 #include "net_fixture.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 
 #include "net/inbox.h"
 #include "net/listener.h"
@@ -73,6 +75,51 @@ static void a_turn_by_hand_fires_what_is_due_and_says_when_nothing_is(void **sta
     assert_int_equal(j.runs, 1);
     assert_false(loop_turn(loop));
     timer_cancel(&loop->wheel, &later);
+}
+
+static unsigned fired_before_bytes;
+static int stopped_fd;
+
+static size_t late_bytes(struct conn *c, const char *p, size_t n) {
+    (void)c, (void)p;
+    fired_before_bytes = fired;
+    return n;
+}
+
+static void fire_stop(struct timer *t) {
+    fire_count(t);
+    loop_stop(loop);
+}
+
+/* The process stands still inside its wait, past a deadline; what moves the deadline comes meanwhile, and the wait,
+ * which was interrupted, does not tell. */
+static void stand_still(int number) {
+    (void)number;
+    usleep(250000);
+    send(stopped_fd, "x", 1, 0);
+}
+
+static void after_standing_still_sockets_are_looked_at_before_deadlines(void **state) {
+    (void)state;
+    static const struct conn_ops ops = {.on_bytes = late_bytes};
+    struct sigaction still = {.sa_handler = stand_still}, before;
+    struct itimerval soon = {.it_value = {.tv_usec = 20000}};
+    struct timer due = {.fire = fire_stop};
+    int a[2];
+    tcp_pair(a);
+    stopped_fd = a[0];
+    fired = 0;
+    fired_before_bytes = 99;
+    struct conn *c = conn_accept(loop, a[1], NULL, &ops, NULL);
+    timer_set(&loop->wheel, &due, clock_now_ns() + 50 * NS_PER_MS);
+    sigaction(SIGALRM, &still, &before);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    loop_run(loop);
+    sigaction(SIGALRM, &before, NULL);
+    assert_int_equal(fired, 1);
+    assert_int_equal(fired_before_bytes, 0);
+    conn_close(c);
+    close(a[0]);
 }
 
 struct stamped {
@@ -299,6 +346,7 @@ int main(void) {
         NET_TEST(a_task_deferred_by_a_task_waits_for_the_next_turn_which_does_not_sleep),
         NET_TEST(a_loop_with_nothing_to_wait_for_ends),
         NET_TEST(a_turn_by_hand_fires_what_is_due_and_says_when_nothing_is),
+        NET_TEST(after_standing_still_sockets_are_looked_at_before_deadlines),
         NET_TEST(callbacks_of_a_turn_share_the_wake_stamp_and_meet_end_to_begin),
         NET_TEST(messages_of_many_threads_all_arrive_in_each_senders_order),
         NET_TEST(a_full_or_closed_inbox_leaves_the_message_to_its_sender),

@@ -58,8 +58,19 @@ static void other_bytes_pass_unchanged(void **state) {
     buf_clear(&out);
 }
 
+static void nothing_makes_nothing(void **state) {
+    (void)state;
+    struct arena arena;
+    arena_init(&arena);
+    struct redactor *r = redactor_new(&arena, SLICE("sk-provider-secret"));
+    assert_int_equal(redact_take(r, (struct slice){0}).n, 0);
+    assert_int_equal(redact_end(r).n, 0);
+    arena_clear(&arena);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(no_echo_gets_through_however_it_is_cut),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_makes_nothing),
+                                       cmocka_unit_test(no_echo_gets_through_however_it_is_cut),
                                        cmocka_unit_test(other_bytes_pass_unchanged)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

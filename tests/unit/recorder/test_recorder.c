@@ -392,6 +392,57 @@ static void standard_output_may_be_a_socket(void **state) {
     standard_output_is(ends);
 }
 
+struct sums {
+    _Atomic uint64_t looks, requests;
+};
+
+static void sums_take(void *context, const struct changes *c) {
+    struct sums *s = context;
+    for (size_t i = 0; i < c->rows.count; i++) s->requests += c->rows.entries[i].row.counters[ROW_REQUESTS];
+    s->looks++;
+}
+
+/* Once a second without anything in the rings, and a last time when the workers have ended. */
+static void what_workers_count_is_handed_on(void **state) {
+    (void)state;
+    char error[256] = "";
+    struct sums sums = {0};
+    struct traffic *traffic = mem_zalloc(sizeof *traffic);
+    struct recorder_options o = {.rings = 1, .sinks = {{.take = sums_take, .context = &sums}}};
+    struct recorder *r = recorder_start(&o, error, sizeof error);
+    struct record *record = record_usual();
+    recorder_watch(r, traffic);
+    for (int i = 0; i < 5; i++) traffic_add(traffic, record);
+    for (uint64_t until_ns = clock_now_ns() + PATIENCE_NS; sums.requests < 5 && clock_now_ns() < until_ns;)
+        usleep(1000);
+    assert_int_equal(sums.requests, 5);
+    for (int i = 0; i < 3; i++) traffic_add(traffic, record);
+    recorder_stop(r);
+    assert_int_equal(sums.requests, 8);
+    assert_true(sums.looks >= 2);
+    mem_free(record);
+    traffic_clear(traffic);
+    mem_free(traffic);
+}
+
+static void record_sum(void *context, const struct record *r) {
+    *(uint64_t *)context += r->request_bytes;
+}
+
+/* Also with no access log, and everything before recorder_stop() returns. */
+static void every_record_is_given_to_each_sink(void **state) {
+    (void)state;
+    char error[256] = "";
+    uint64_t first = 0, second = 0;
+    struct recorder_options o = {
+        .rings = 2, .sinks = {{.record = record_sum, .context = &first}, {.record = record_sum, .context = &second}}};
+    struct recorder *r = recorder_start(&o, error, sizeof error);
+    for (uint64_t i = 1; i <= 100; i++) assert_true(put(r, i % 2, 0, i));
+    recorder_stop(r);
+    assert_int_equal(first, 5050);
+    assert_int_equal(second, 5050);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -402,6 +453,7 @@ int main(void) {
         TEST(stopping_does_not_wait_for_a_reader_for_long),
         TEST(a_reader_that_left_does_not_end_the_process),
         TEST(all_records_of_all_rings_arrive),
+        TEST(every_record_is_given_to_each_sink),
         TEST(a_record_after_a_long_silence_is_written_soon),
         TEST(what_is_in_the_rings_is_written_before_the_end),
         TEST(an_existing_log_is_added_to),
@@ -409,6 +461,7 @@ int main(void) {
         TEST(without_an_access_log_records_are_just_taken),
         TEST(standard_output_takes_lines_too),
         TEST(standard_output_may_be_a_socket),
+        TEST(what_workers_count_is_handed_on),
     };
     if (mkdtemp(directory) == NULL) return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,9 @@
 /* Tests of the ledger, the histogram and the traffic table. */
-#include "unit.h"
+#include "records.h"
 
 #include <math.h>
 
-#include "base/mem.h"
 #include "base/random.h"
-#include "facts/names.h"
 #include "telemetry/ledger.h"
 #include "telemetry/traffic.h"
 
@@ -74,8 +72,10 @@ static void every_value_is_in_its_bucket(void **state) {
                     histogram_bucket_low(b + 1) == histogram_bucket_low(b));
     }
     for (unsigned octave = 1; octave < HISTOGRAM_OCTAVES; octave++) {
-        assert_int_equal(histogram_bucket_of(UINT64_C(1) << octave), octave * HISTOGRAM_PER_OCTAVE);
-        assert_true(histogram_bucket_of((UINT64_C(1) << octave) - 1) < octave * HISTOGRAM_PER_OCTAVE);
+        uint64_t edge = UINT64_C(1) << octave; /* it belongs to the bucket below it */
+        assert_int_equal(histogram_bucket_edge(octave * HISTOGRAM_PER_OCTAVE), edge);
+        assert_int_equal(histogram_bucket_of(edge), octave * HISTOGRAM_PER_OCTAVE - 1);
+        if (octave > 5) assert_int_equal(histogram_bucket_of(edge + 1), octave * HISTOGRAM_PER_OCTAVE);
     }
 }
 
@@ -112,7 +112,8 @@ static void the_table_is_bounded_and_loses_no_count(void **state) {
     (void)state;
     struct traffic *t = mem_zalloc(sizeof *t);
     uint64_t requests = 0;
-    for (uint32_t i = 0; i < 3 * TRAFFIC_GROUPS_MAX; i++) {
+    enum { TENANTS = 6000 };
+    for (uint32_t i = 0; i < TENANTS; i++) {
         struct record r = {.tenant = i + 2,
                            .model = 3,
                            .status = 200,
@@ -123,14 +124,72 @@ static void the_table_is_bounded_and_loses_no_count(void **state) {
                            .usage = {.input = 1}};
         traffic_add(t, &r);
     }
-    unsigned cursor = 0, groups = 0, other = 0;
+    unsigned cursor = 0, groups = 0, other = 0, rests = 0;
     for (const struct traffic_group *g; (g = traffic_next(t, &cursor)) != NULL; groups++) {
         requests += g->outcomes->count;
         other += g->tenant == NAME_OTHER;
+        rests += g->tenant != NAME_OTHER && g->provider == NAME_OTHER;
     }
-    assert_int_equal(requests, 3 * TRAFFIC_GROUPS_MAX);
+    assert_int_equal(requests, TENANTS);
+    assert_int_equal(groups - rests - other, TRAFFIC_DETAIL_MAX);
+    assert_true(rests >
+                1000); /* tenants whose details found no room are told from each other as long as there is any */
     assert_true(groups <= TRAFFIC_GROUPS_MAX);
     assert_int_equal(other, 1);
+    traffic_clear(t);
+    mem_free(t);
+}
+
+/* A record of an exchange whose first attempts were given up. */
+static struct record *record_after(const struct record_attempt *given_up, unsigned n) {
+    struct record *r = record_usual();
+    size_t at = RECORD_GIVEN_UP_AT(record_text_bytes(r));
+    r = mem_realloc(r, at + n * sizeof *given_up);
+    memcpy((char *)r + at, given_up, n * sizeof *given_up);
+    r->given_up_count = (uint16_t)n;
+    r->attempt = (uint16_t)(n + 1);
+    r->error = FAILURE_NONE;
+    return r;
+}
+
+static void count(struct traffic *t, struct record *r) {
+    traffic_add(t, r);
+    mem_free(r);
+}
+
+/* How many tries at the provider became that. */
+static uint64_t tries(const struct traffic *t, const char *provider, const char *became) {
+    uint64_t sum = 0;
+    unsigned cursor = 0;
+    for (const struct traffic_group *g; (g = traffic_next(t, &cursor)) != NULL;)
+        for (const struct outcome *o = g->tries; o != NULL; o = o->next)
+            if (g->provider == name_id(slice_of(provider)) && strcmp(try_end_name(o), became) == 0) sum += o->count;
+    return sum;
+}
+
+static void tries_are_counted_at_their_own_targets(void **state) {
+    (void)state;
+    struct traffic *t = mem_zalloc(sizeof *t);
+    const uint32_t azure = name_id(SLICE("azure")), openai = name_id(SLICE("openai"));
+    const struct record_attempt given_up[] = {
+        {.provider = azure, .error = FAILURE_RESET, .reused = true, .stale = true},
+        {.provider = azure, .error = FAILURE_RESET},
+        {.provider = azure, .error = FAILURE_RESET, .reused = true},
+        {.provider = openai},
+    };
+    count(t, record_after(given_up, 4));
+    count(t, record_after(given_up, 2));
+    struct record *refused = record_after(given_up, 0); /* by a limit: nobody was asked */
+    refused->attempt = 0, refused->error = FAILURE_LIMIT_EXCEEDED;
+    count(t, refused);
+    struct record *left = record_after(given_up + 1, 1); /* its client left during the back-off */
+    left->attempt = 0, left->error = FAILURE_CLIENT_GONE;
+    count(t, left);
+    assert_int_equal(tries(t, "azure", "stale"), 2);
+    assert_int_equal(tries(t, "azure", "reset"), 4);
+    assert_int_equal(tries(t, "openai", "lost"), 1);
+    assert_int_equal(tries(t, "openai", "answered"), 2);
+    assert_int_equal(tries(t, "openai", "client_gone") + tries(t, "openai", "limit_exceeded"), 0);
     traffic_clear(t);
     mem_free(t);
 }
@@ -143,6 +202,7 @@ int main(void) {
         cmocka_unit_test(every_value_is_in_its_bucket),
         cmocka_unit_test(quantiles_are_within_a_percent_and_a_tenth),
         cmocka_unit_test(the_table_is_bounded_and_loses_no_count),
+        cmocka_unit_test(tries_are_counted_at_their_own_targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,11 +3,13 @@
 
 #include "net/net_fixture.h"
 #include "upstream/pool.h"
+#include "upstream/provider.h"
 
-enum { PEERS_MAX = 16, WAITS = 4 };
+enum { PEERS_MAX = 16, WAITS = 8, FEW = 4 };
 
 static struct config *config;
 static struct provider *provider;
+static struct origins *origins;
 static struct inbox inbox, other_inbox;
 static struct pool pool, other; /* of two workers, which in these tests share a thread */
 static struct sockaddr_in address;
@@ -38,13 +40,16 @@ static void begin(unsigned max_connections) {
                max_connections);
     config = config_load_text("t", buf_slice(&yaml), &errors, NULL);
     assert_non_null(config);
-    provider = provider_compile(&config->providers.items[0], 0, &errors);
+    origins = origins_new();
+    provider = provider_compile(&config->providers.items[0], origins, &errors);
     conf_errors_clear(&errors);
     buf_clear(&yaml);
     inbox_init(&inbox, loop, 16, NULL);
     inbox_init(&other_inbox, loop, 16, NULL);
-    pool_init(&pool, provider, loop, &inbox);
-    pool_init(&other, provider, loop, &other_inbox);
+    memset(&pool, 0, sizeof pool);
+    memset(&other, 0, sizeof other);
+    pool_open_at(&pool, provider->origin, loop, &inbox);
+    pool_open_at(&other, provider->origin, loop, &other_inbox);
     listening = loopback_listener(&address);
     peer_count = closed_count = 0;
 }
@@ -55,13 +60,16 @@ static void end(void) {
     RUN_MS(5);
     assert_int_equal(atomic_load(&pool.open_count), 0);
     assert_int_equal(atomic_load(&pool.idle_count), 0);
-    assert_int_equal(atomic_load(&provider->permits.used), 0);
-    assert_int_equal(atomic_load(&provider->permits.queued_count), 0);
+    assert_int_equal(atomic_load(&provider->origin->permits.used), 0);
+    assert_int_equal(atomic_load(&provider->origin->permits.queued_count), 0);
+    pool_clear(&pool);
+    pool_clear(&other);
     inbox_clear(&inbox);
     inbox_clear(&other_inbox);
     for (unsigned i = 0; i < peer_count; i++) close(peers[i]);
     close(listening);
     provider_free(provider);
+    origins_free(origins);
     config_free(config);
 }
 
@@ -94,6 +102,22 @@ static bool peer_is_connected(unsigned peer) {
 
 /* ---- what goes wrong ---- */
 
+static void who_wants_a_fresh_one_gets_the_permit_of_the_connection_idle_for_longest(void **state) {
+    (void)state;
+    begin(2);
+    struct upstream *first = opened(&pool), *second = opened(&pool);
+    assert_false(pool_close_oldest(&pool)); /* those in use are nobody else's */
+    pool_checkin(first);
+    pool_checkin(second);
+    assert_null(open_in(&pool));
+    assert_true(pool_close_oldest(&pool));
+    assert_true(peer_sees_end(0));
+    assert_true(peer_is_connected(1));
+    struct upstream *fresh = opened(&pool);
+    pool_discard(fresh);
+    end();
+}
+
 static void without_a_permit_nothing_is_opened(void **state) {
     (void)state;
     begin(1);
@@ -115,7 +139,7 @@ static void a_refused_connection_gives_its_permit_back(void **state) {
     assert_non_null(open_in(&pool));
     RUN();
     assert_int_equal(closed_count, 1);
-    assert_int_equal(atomic_load(&provider->permits.used), 0);
+    assert_int_equal(atomic_load(&provider->origin->permits.used), 0);
     listening = loopback_listener(&address);
     end();
 }
@@ -124,7 +148,7 @@ static void expect_idle_dropped(void) {
     RUN_MS(30);
     assert_int_equal(atomic_load(&pool.idle_count), 0);
     assert_int_equal(atomic_load(&pool.open_count), 0);
-    assert_int_equal(atomic_load(&provider->permits.used), 0);
+    assert_int_equal(atomic_load(&provider->origin->permits.used), 0);
     assert_null(pool_checkout(&pool));
     assert_int_equal(closed_count, 0); /* nobody who had it before is told */
 }
@@ -253,9 +277,13 @@ static void wait_ready(struct pool_wait *wait, struct upstream *u) {
         w->upstream = open_in(w->pool);
 }
 
-static void join(int i, struct pool *p) {
-    waits[i] = (struct waiting){.wait.ready = wait_ready, .pool = p, .give_back.run = give_back};
+static void join_as(int i, struct pool *p, uint32_t group) {
+    waits[i] = (struct waiting){.wait = {.ready = wait_ready, .group = group}, .pool = p, .give_back.run = give_back};
     pool_wait_join(p, &waits[i].wait);
+}
+
+static void join(int i, struct pool *p) {
+    join_as(i, p, 1);
 }
 
 static void the_line_is_served_in_order(void **state) {
@@ -263,9 +291,9 @@ static void the_line_is_served_in_order(void **state) {
     begin(1);
     memset(served, 0, sizeof served);
     struct upstream *u = opened(&pool);
-    for (int i = 0; i < WAITS; i++) join(i, &pool);
-    assert_int_equal(pool.waiting_count, WAITS);
-    assert_int_equal(atomic_load(&provider->permits.queued_count), WAITS);
+    for (int i = 0; i < FEW; i++) join(i, &pool);
+    assert_int_equal(pool.waiting_count, FEW);
+    assert_int_equal(atomic_load(&provider->origin->permits.queued_count), FEW);
     pool_wait_leave(&pool, &waits[1].wait);
     pool_wait_leave(&pool, &waits[1].wait);
     inside_call = true;
@@ -275,6 +303,47 @@ static void the_line_is_served_in_order(void **state) {
     assert_string_equal(served, "acd"); /* one connection for all, one after the other */
     assert_int_equal(u->uses, 4);
     assert_int_equal(pool.waiting_count, 0);
+    end();
+}
+
+static void a_connection_whose_address_is_gone_is_not_used_again(void **state) {
+    (void)state;
+    begin(4);
+    struct addresses here = {.count = 1}, elsewhere = {.count = 1};
+    memcpy(&here.list[0], &address, sizeof address);
+    elsewhere.list[0] = here.list[0];
+    ((struct sockaddr_in *)&elsewhere.list[0])->sin_addr.s_addr = htonl(0x7f000002);
+    struct upstream *kept = opened(&pool), *busy = opened(&pool);
+    pool_checkin(kept);
+    pool_follow(&pool, &here);
+    assert_int_equal(atomic_load(&pool.idle_count), 1);
+    pool_follow(&pool, &elsewhere);
+    assert_int_equal(atomic_load(&pool.idle_count), 0); /* the idle one at once … */
+    assert_true(peer_sees_end(0));
+    assert_true(peer_is_connected(1));
+    pool_checkin(busy); /* … the busy one with its answer */
+    assert_null(pool_checkout(&pool));
+    assert_true(peer_sees_end(1));
+    pool_follow(&pool, &(struct addresses){0}); /* nothing known is no reason to close */
+    pool_checkin(opened(&pool));
+    assert_int_equal(atomic_load(&pool.idle_count), 1);
+    end();
+}
+
+static void one_group_with_many_waiting_does_not_keep_the_others_from_their_turn(void **state) {
+    (void)state;
+    begin(1);
+    memset(served, 0, sizeof served);
+    struct upstream *u = opened(&pool);
+    for (int i = 0; i < 4; i++) join_as(i, &pool, 1); /* a b c d */
+    join_as(4, &pool, 2);                             /* e */
+    join_as(5, &pool, 3);                             /* f */
+    join_as(6, &pool, 2);                             /* g */
+    join_as(7, &pool, 1);                             /* h */
+    pool_wait_leave(&pool, &waits[2].wait);
+    pool_checkin(u);
+    RUN_MS(30);
+    assert_string_equal(served, "aefbgdh");
     end();
 }
 
@@ -374,6 +443,7 @@ static void a_busy_worker_does_not_starve_another(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         NET_TEST(without_a_permit_nothing_is_opened),
+        NET_TEST(who_wants_a_fresh_one_gets_the_permit_of_the_connection_idle_for_longest),
         NET_TEST(a_refused_connection_gives_its_permit_back),
         NET_TEST(bytes_on_an_idle_connection_end_it),
         NET_TEST(a_peer_that_closes_an_idle_connection_ends_it),
@@ -382,6 +452,8 @@ int main(void) {
         NET_TEST(the_last_one_back_is_the_first_one_out),
         NET_TEST(connections_retire_after_about_ten_minutes),
         NET_TEST(the_line_is_served_in_order),
+        NET_TEST(a_connection_whose_address_is_gone_is_not_used_again),
+        NET_TEST(one_group_with_many_waiting_does_not_keep_the_others_from_their_turn),
         NET_TEST(the_last_to_leave_leaves_the_line_whole),
         NET_TEST(a_connection_that_fails_frees_its_permit_for_the_line),
         NET_TEST(another_workers_line_gets_what_this_one_does_not_need),

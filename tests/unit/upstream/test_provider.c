@@ -9,11 +9,14 @@
 
 static struct config *config;
 static struct provider *provider;
+static struct origins *origins;
 static struct conf_errors errors;
 
 static int teardown(void **state) {
     (void)state;
     provider_free(provider);
+    origins_free(origins);
+    origins = NULL;
     config_free(config);
     conf_errors_clear(&errors);
     provider = NULL;
@@ -28,7 +31,7 @@ static void compile(const char *members) {
     config = config_load_text("t", buf_slice(&yaml), &errors, NULL);
     buf_clear(&yaml);
     if (config == NULL) fail_msg("%s: %s", members, errors.messages[0].text);
-    provider = provider_compile(&config->providers.items[0], 3, &errors);
+    provider = provider_compile(&config->providers.items[0], origins = origins_new(), &errors);
 }
 
 static void a_missing_authority_file_is_told_at_its_place(void **state) {
@@ -64,11 +67,11 @@ static void base_urls_are_taken_apart(void **state) {
         compile(members.data);
         buf_clear(&members);
         assert_non_null(provider);
-        assert_string_equal(provider->host, urls[i].host);
-        assert_string_equal(provider->port, urls[i].port);
+        assert_string_equal(provider->origin->host, urls[i].host);
+        assert_string_equal(provider->origin->port, urls[i].port);
         assert_true(slice_equal(provider->base_path, slice_of(urls[i].path)));
         assert_true(slice_starts(provider->fields, slice_of(urls[i].field)));
-        assert_int_equal(provider->tls != NULL, strncmp(urls[i].url, "https", 5) == 0);
+        assert_int_equal(provider->origin->tls != NULL, strncmp(urls[i].url, "https", 5) == 0);
         teardown(NULL);
     }
 }
@@ -105,10 +108,9 @@ static void a_provider_knows_its_name_its_place_and_its_bounds(void **state) {
     compile(H "dialect: gemini, api_key: k, max_connections: 7");
     assert_true(slice_equal(provider->name, SLICE("p")));
     assert_true(slice_equal(name_of(provider->name_id), SLICE("p")));
-    assert_int_equal(provider->slot, 3);
     assert_int_equal(provider->dialect, DIALECT_GEMINI);
-    assert_int_equal(provider->permits.max, 7);
-    assert_null(provider->tls);
+    assert_int_equal(provider->origin->permits.max, 7);
+    assert_null(provider->origin->tls);
 }
 
 static void it_serves_what_its_patterns_match(void **state) {
