@@ -47,6 +47,10 @@ static size_t filled(char *at, size_t room, const char *shape, const char *const
     "data: "                                                                                                           \
     "{\"id\":\"chatcmpl-1\",\"model\":\"%1\",\"choices\":[{\"index\":%2,\"delta\":{%3},\"finish_reason\":%4}]%5}\n\n"
 
+#define COUNTED_SHAPE(tokens)                                                                                          \
+    "data: {\"id\":\"chatcmpl-1\",\"usage\":{\"completion_tokens\":" tokens                                            \
+    "},\"model\":\"%1\",\"choices\":[{\"index\":%2,\"delta\":{%3}}]}\n\n"
+
 static const char *odd_shape(void) {
     return ONE_OF("data: {\"id\":\"chatcmpl-1\",\"model\":\"%1\",\"choices\":[{\"delta\":{%3},\"index\":%2,"
                   "\"finish_reason\":%4}]%5}\n\n",
@@ -65,14 +69,19 @@ static size_t event_put(char *at, size_t room, unsigned variety) {
     if (replay_random(&state) % 8 < variety) varied = 1u << replay_random(&state) % 6;
     if (variety == 8) varied |= replay_random(&state);
     if (variety == 9) varied = ENDING;
-    const char *index = varied & INDEX ? ONE_OF("0", "1", "70", "\"0\"") : "0";
+    const char *index = varied & INDEX ? ONE_OF("0", "1", "70", "\"0\"") : variety % 2 ? "1" : "0";
     const char *finish = varied & FINISH ? ONE_OF("\"stop\"", "\"\"", "\"error\"", "7") : "null";
     const char *model = varied & MODEL ? ONE_OF("m", "n", "") : "m";
     const char *plain = ONE_OF("\"content\":\"a\"", "\"content\":\"bcd\"", "\"content\":\"ef: g\"");
     if (variety == 10) plain = ONE_OF("\"audio\":{\"data\":\"QUJD\"}", "\"audio\":{\"data\":\"QUJDREVG\"}");
+    if (variety == 11) plain = ONE_OF("\"reasoning\":\"a\"", "\"reasoning\":\"bcd\"", "\"content\":\"e\"");
+    if (variety == 12)
+        plain = ONE_OF("\"content\":\"a\\n\"", "\"content\":\"\\\\\"", "\"content\":\"\\u00e9\\ud83d\\ude00.\"",
+                       "\"content\":\"\\\"b\"", "\"content\":\"c\\\n\"", "\"content\":\"\n\"", "\"content\":\"d\"");
     const char *rest = varied & ENDING ? ending() : "";
     const char *what = varied & DELTA ? delta() : plain;
     const char *shape = varied & SHAPE ? odd_shape() : USUAL_SHAPE;
+    if (variety == 13) shape = ONE_OF(COUNTED_SHAPE("3"), COUNTED_SHAPE("3"), COUNTED_SHAPE("4"));
     return filled(at, room, shape, (const char *const[]){model, index, what, finish, rest});
 }
 
@@ -98,7 +107,7 @@ static void streams_of_like_events_are_observed_as_if_each_was_read(void **unuse
     unsigned tokens = 0;
     for (uint32_t seed = 1; seed <= STREAMS; seed++) {
         state = seed * 2654435761u;
-        unsigned events = 2 + replay_random(&state) % 40, variety = replay_random(&state) % 11;
+        unsigned events = 2 + replay_random(&state) % 40, variety = replay_random(&state) % 14;
         size_t n = 0;
         for (unsigned i = 0; i < events; i++) n += event_put(body + n, sizeof body - n, variety);
         struct fixture f = {
