@@ -42,7 +42,7 @@ size_t prefix_whole(const struct prefix *p, struct reading *r, struct slice text
     bool escaped;
     size_t end = token_end(text, p->length, &escaped);
     if (end == 0 || text.n - end < p->tail_length || memcmp(text.p + end, p->tail, p->tail_length) != 0) return 0;
-    r->event = p->whole_event;
+    r->event = p->whole;
     *token_bytes(&r->event, p->token) = token_length((struct slice){text.p + begin, end - begin}, escaped);
     return end + p->tail_length;
 }
@@ -99,13 +99,14 @@ static void learn_tail(struct prefix *p, const struct reading *r, struct slice t
     if (n->tokens > 1 || !n->repeatable || length > TAIL_BYTES_MAX) return;
     memcpy(p->tail, text.p + quote, length);
     p->tail_length = (uint8_t)length;
-    p->whole_event = r->event;
+    p->whole = r->event;
     p->token = n->token;
 }
 
 static void learn(struct prefix *p, const struct reading *r, struct slice text, const struct notes *n, bool whole) {
     if (n->tokens == 0 || !n->repeatable_before || n->begin < PREFIX_BYTES_MIN || n->begin >= PREFIX_BYTES_MAX) return;
     if (n->begin != p->length || memcmp(p->bytes, text.p, n->begin) != 0) {
+        if (memcmp(p->bytes, text.p, p->stem_length) != 0) p->stem_length = 0;
         p->length = (uint16_t)n->begin;
         p->tails_learnt = p->tail_length = 0;
         p->stands = false;
@@ -115,34 +116,63 @@ static void learn(struct prefix *p, const struct reading *r, struct slice text, 
     if (whole) learn_tail(p, r, text, n);
 }
 
+/* How much of an event stands before the first object or array within. */
+static size_t stem_of(struct slice text) {
+    size_t n = text.n < PREFIX_BYTES_MAX ? text.n : PREFIX_BYTES_MAX;
+    if (n == 0) return 0;
+    const char *array = memchr(text.p + 1, '[', n - 1), *object = memchr(text.p + 1, '{', n - 1);
+    if (array != NULL && (object == NULL || array < object)) object = array;
+    return object != NULL ? (size_t)(object - text.p) : 0;
+}
+
+/* Scans the stem and keeps it, if it says nothing of the event itself. Returns its length. */
+static size_t learn_stem(struct prefix *p, struct json_scan *scan, struct slice text, const struct notes *n) {
+    size_t length = stem_of(text);
+    if (length < PREFIX_BYTES_MIN) return 0;
+    bool goes_on = json_scan_feed(scan, text.p, length) == JSON_MORE;
+    if (!goes_on || n->tokens > 0 || !n->repeatable || n->reading->event.marks != 0) return length;
+    if (!json_scan_save(&p->stem, scan)) return length;
+    p->stem_length = (uint16_t)length;
+    p->length = 0;
+    memcpy(p->bytes, text.p, length);
+    return length;
+}
+
 /* ---- using ---- */
 
 /* Brings the scanner to where the token begins. */
 static void stand_before_token(struct prefix *p, struct json_scan *scan, struct reading *r) {
     if (p->stands) {
-        json_scan_copy(scan, &p->scan);
-        r->event = p->event;
+        json_scan_restore(scan, &p->before_token);
+        r->event = p->before;
         return;
     }
     json_scan_feed(scan, p->bytes, p->length);
-    json_scan_copy(&p->scan, scan);
-    p->event = r->event;
-    p->stands = true;
+    p->stands = json_scan_save(&p->before_token, scan);
+    p->before = r->event;
 }
 
 static enum json_state feed(struct prefix *p, struct json_scan *scan, struct reading *r, struct slice text,
                             size_t known) {
     struct notes notes = {.reading = r, .repeatable = true};
     json_scan_listen(scan, note_value, &notes);
+    if (known == 0) known = learn_stem(p, scan, text, &notes);
     enum json_state state = json_scan_feed(scan, text.p + known, text.n - known);
     json_scan_listen(scan, reading_value, r);
     learn(p, r, text, &notes, state == JSON_DONE);
     return state;
 }
 
+static bool begins_with(const struct prefix *p, struct slice text, size_t n) {
+    return n > 0 && text.n >= n && memcmp(p->bytes, text.p, n) == 0;
+}
+
 enum json_state prefix_feed(struct prefix *p, struct json_scan *scan, struct reading *r, struct slice text) {
-    bool alike = p->length > 0 && text.n > p->length && memcmp(p->bytes, text.p, p->length + 1u) == 0;
-    if (!alike) return feed(p, scan, r, text, 0);
+    if (!begins_with(p, text, p->stem_length > 0 ? p->stem_length : p->length)) return feed(p, scan, r, text, 0);
+    if (p->length == 0 || !begins_with(p, text, p->length + 1u)) {
+        if (p->stem_length > 0) json_scan_restore(scan, &p->stem);
+        return feed(p, scan, r, text, p->stem_length);
+    }
     if (prefix_whole(p, r, text) == text.n) {
         json_scan_known(scan, text.n);
         return JSON_DONE;

@@ -1,21 +1,24 @@
-/* src/llm/prefix.h: the events of one stream are alike but for the token they carry. Of the first event with a token it
- * is remembered what stands before the token, what stands behind it, and what it all came to. An event that is the same
- * but for its token is not scanned at all: only its token's length counts. One that ends otherwise is scanned from its
- * token on. */
+/* src/llm/prefix.h: the events of one stream are alike. Of its first event it is remembered what stands before the
+ * first object or array in it (the stem: names of the answer and its model, mostly): what begins with it is scanned
+ * from there on. Of the first event with a token it is remembered what stands before the token, what stands behind it,
+ * and what it all came to: an event that is the same but for its token is not scanned at all, only its token's length
+ * counts, and one that ends otherwise is scanned from its token on. */
 #pragma once
 #include "reading.h"
 
 enum { PREFIX_BYTES_MAX = 320, TAIL_BYTES_MAX = 160 };
 
-struct prefix {               /* zero-initialise */
-    uint16_t length;          /* of what stands before the token's opening quote; 0 = nothing is known yet */
-    uint8_t tail_length;      /* from the token's closing quote to the event's end; 0 = not known */
-    uint8_t tails_learnt;     /* endings that change with each event are not learnt for ever */
-    bool stands;              /* the next two are valid: */
-    struct json_scan scan;    /* as it stands before the token */
-    struct event event;       /* … and what had been found up to there */
-    struct event whole_event; /* what a whole event came to, but for the token's bytes */
-    int token;                /* the action that reads the token */
+struct prefix {             /* zero-initialise */
+    uint16_t stem_length;   /* 0 = none is known */
+    uint16_t length;        /* of what stands before the token's opening quote; 0 = no event is known */
+    uint8_t tail_length;    /* from the token's closing quote to the event's end; 0 = not known */
+    uint8_t tails_learnt;   /* endings that change with each event are not learnt for ever */
+    bool stands;            /* before_token and `before` are valid */
+    int token;              /* the action that reads the token */
+    struct json_saved stem; /* the scanner behind the stem: the event is still blank there */
+    struct json_saved before_token;
+    struct event before;                                /* what had been found before the token */
+    struct event whole;                                 /* what an event came to, but for the token's bytes */
     char bytes[PREFIX_BYTES_MAX], tail[TAIL_BYTES_MAX]; /* bytes: with the token's opening quote */
 };
 
