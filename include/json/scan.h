@@ -86,7 +86,7 @@ static inline void json_scan_listen(struct json_scan *s, json_value_fn *on_value
 /* The caller knows what the n bytes after the start are: a whole text whose values it has accounted for. */
 void json_scan_known(struct json_scan *s, size_t n);
 /* Where a scanner stood between two feeds, in less room. */
-#define JSON_SAVED_FRAMES 5
+#define JSON_SAVED_FRAMES 7
 struct json_saved {
     _Alignas(uint64_t) char state[96];
     struct json_frame frames[JSON_SAVED_FRAMES];

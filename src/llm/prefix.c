@@ -21,11 +21,13 @@ static size_t token_end(struct slice text, size_t from, bool *escaped) {
     size_t begin = from + 1, at = begin, end = text.n - begin < TOKEN_BYTES_MAX ? text.n : begin + TOKEN_BYTES_MAX;
     *escaped = false;
     for (; at < end && text.p[at] != '"'; at++) {
-        if (text.p[at] == '\\') {
+        unsigned char c = (unsigned char)text.p[at];
+        if (c == '\\') {
             *escaped = true;
-            at++;
+            if (++at == end) return 0;
+            c = (unsigned char)text.p[at];
         }
-        if (at == end || (unsigned char)text.p[at] < ' ') return 0;
+        if (c < ' ') return 0;
     }
     return at < end && at > begin ? at : 0;
 }
@@ -129,9 +131,8 @@ static size_t stem_of(struct slice text) {
 static size_t learn_stem(struct prefix *p, struct json_scan *scan, struct slice text, const struct notes *n) {
     size_t length = stem_of(text);
     if (length < PREFIX_BYTES_MIN) return 0;
-    bool goes_on = json_scan_feed(scan, text.p, length) == JSON_MORE;
-    if (!goes_on || n->tokens > 0 || !n->repeatable || n->reading->event.marks != 0) return length;
-    if (!json_scan_save(&p->stem, scan)) return length;
+    json_scan_feed(scan, text.p, length);
+    if (!n->repeatable || n->reading->event.marks != 0 || !json_scan_save(&p->stem, scan)) return length;
     p->stem_length = (uint16_t)length;
     p->length = 0;
     memcpy(p->bytes, text.p, length);
