@@ -142,6 +142,7 @@ static void data_take(struct observer *o, struct slice text) {
     bool begins = !o->data_open;
     event_open(o);
     if (o->done_matched < done_text.n) done_match(o, text);
+    if (o->done_matched == done_text.n) return; /* event_close() asks no further */
     if (begins)
         o->json = prefix_feed(&o->prefix, &o->scan, &o->reading, text);
     else if (o->json != JSON_BAD)
