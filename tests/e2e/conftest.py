@@ -116,6 +116,7 @@ def raw_provider():
 def raw(raw_provider):
     """The raw-socket provider, with its default script before and after."""
     raw_provider.reset_script()
+    raw_provider.settle()
     yield raw_provider
     raw_provider.reset_script()
 
