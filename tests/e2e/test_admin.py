@@ -155,9 +155,21 @@ def test_the_admin_port_needs_its_token_where_one_is_set(own):
     assert locked.get("/metrics", {"Authorization": "Bearer wrong"}, admin=True).status == 401
     assert locked.get("/metrics", {"Authorization": f"Bearer {TENANT_KEY}"}, admin=True).status == 401
     assert locked.get("/healthz", admin=True).status == 200
-    assert locked.get("/metrics", {"Authorization": "Bearer admin-CANARY-token-0123456789"}, admin=True).status == 200
+    for scheme in ("Bearer ", "bearer ", "BEARER  "):
+        assert locked.get("/metrics", {"Authorization": f"{scheme}admin-CANARY-token-0123456789"}, admin=True).status == 200
     assert locked.get("/api/usage", admin=True).status == 401
     assert locked.get("/api/usage", {"Authorization": "Bearer admin-CANARY-token-0123456789"}, admin=True).status == 200
+
+
+@pytest.mark.parametrize(
+    "target", ["/healthz", "/readyz", "/metrics", "/api/live", "/api/live?stream=1", "/api/usage", "/nowhere"]
+)
+def test_the_answer_to_head_has_no_body_and_the_connection_goes_on(gateway, target):
+    with wire.connect(gateway.admin_port) as client:
+        client.send(wire.request("HEAD", target, host="localhost") + wire.request("GET", "/healthz", host="localhost"))
+        head, next_one = client.read_response(to_head_request=True), client.read_response()
+    assert head.status == (404 if target == "/nowhere" else 200) and int(head.get("content-length")) > 0
+    assert next_one.status == 200 and next_one.json() == {"status": "ok"}
 
 
 def test_connections_kept_for_later_do_not_keep_others_from_the_admin_port(own):
