@@ -84,7 +84,7 @@ void live_get(struct session *s, const struct http_head *h, bool keep) {
     struct buf body = {0};
     if (!live_query_read(&live->asked, h->query, &body)) {
         session_reply(s, 400, SLICE("application/json"), buf_slice(&body), keep);
-    } else if (!live->asked.stream) {
+    } else if (!live->asked.stream || s->head_only) {
         answer_write(s, &live->asked.question, &body);
         session_reply(s, 200, SLICE("application/json"), buf_slice(&body), keep);
     } else if (stream_count == STREAMS_MAX) {

@@ -61,7 +61,7 @@ void session_head(const struct session *s, struct buf *out, unsigned status, str
     write_field(out, SLICE("content-type"), type);
     buf_append_text(out, "cache-control: no-store\r\nx-content-type-options: nosniff\r\n");
     if (status == 401) write_field(out, SLICE("www-authenticate"), SLICE("Bearer")); /* RFC 9110 15.5.2 */
-    if (status == 405) write_field(out, SLICE("allow"), SLICE("GET"));               /* RFC 9110 15.5.6 */
+    if (status == 405) write_field(out, SLICE("allow"), SLICE("GET, HEAD"));         /* RFC 9110 15.5.6 */
 }
 
 void session_reply(struct session *s, unsigned status, struct slice type, struct slice body, bool keep) {
@@ -70,7 +70,7 @@ void session_reply(struct session *s, unsigned status, struct slice type, struct
     buf_append_text(&out, "content-length: ");
     buf_append_u64(&out, body.n);
     buf_append_text(&out, keep ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n");
-    buf_append_slice(&out, body);
+    if (!s->head_only) buf_append_slice(&out, body);
     conn_send_slice(s->conn, buf_slice(&out));
     buf_clear(&out);
 }
@@ -158,14 +158,15 @@ static bool host_is_ours(const struct admin *a, const struct http_head *h) {
 static bool token_is_good(const struct admin *a, const struct http_head *h) {
     if (a->options.token.n == 0) return true;
     struct slice value = head_value(h, FIELD_AUTHORIZATION), expected = a->options.token;
-    if (!slice_starts(value, SLICE("Bearer "))) return false;
-    return secret_equal((struct slice){value.p + 7, value.n - 7}, expected);
+    if (value.n < 7 || !slice_equal_nocase((struct slice){value.p, 7}, SLICE("Bearer "))) return false;
+    return secret_equal(slice_trim((struct slice){value.p + 7, value.n - 7}), expected);
 }
 
 /* False: the connection ends after this answer. One who asks without reading is not answered for ever. */
 static bool serve(struct session *s, const struct http_head *h) {
     bool keep = h->keep_alive && h->framing == FRAMING_NONE && conn_queued_bytes(s->conn) < CONN_HIGH_BYTES &&
                 s->admin->listener != NULL;
+    s->head_only = h->method == HTTP_HEAD;
     if (!host_is_ours(s->admin, h)) {
         session_reply_error(s, 421, "not_found", "unknown Host", keep);
         return keep;
@@ -178,10 +179,10 @@ static bool serve(struct session *s, const struct http_head *h) {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!slice_equal(routes[i].path, h->path)) continue;
         if (!routes[i].open && !allowed) break;
-        if (h->method == HTTP_GET)
+        if (h->method == HTTP_GET || s->head_only)
             routes[i].get(s, h, keep);
         else
-            session_reply_error(s, 405, "bad_query", "only GET", keep);
+            session_reply_error(s, 405, "bad_query", "only GET and HEAD", keep);
         return keep;
     }
     if (allowed)
@@ -195,6 +196,11 @@ static bool is_waiting(const struct session *s) {
     return s->stream != NULL || s->reading != NULL;
 }
 
+static void malformed(struct session *s, unsigned status) {
+    s->head_only = false; /* which method it meant nobody knows */
+    session_reply_error(s, status, "bad_query", "malformed request", false);
+}
+
 static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
     struct session *s = c->owner;
     static const struct head_limits limits = {4096, REQUEST_MAX, 100};
@@ -205,7 +211,7 @@ static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
     for (size_t length; (length = head_end(s->in.data + s->in.start, buf_length(&s->in), &s->scanned)) > 0;) {
         s->scanned = 0;
         enum failure f = head_parse_request(&head, (struct slice){s->in.data + s->in.start, length}, fields, &limits);
-        if (f != FAILURE_NONE) session_reply_error(s, failure_row(f)->status, "bad_query", "malformed request", false);
+        if (f != FAILURE_NONE) malformed(s, failure_row(f)->status);
         if (f != FAILURE_NONE || !serve(s, &head)) {
             session_end(s, true);
             return n;
@@ -220,7 +226,7 @@ static size_t session_on_bytes(struct conn *c, const char *p, size_t n) {
     }
     struct slice left = buf_slice(&s->in);
     if (left.n > 0 && head_check_partial(left.p, left.n, &limits) != FAILURE_NONE) {
-        session_reply_error(s, 400, "bad_query", "malformed request", false);
+        malformed(s, 400);
         session_end(s, true);
         return n;
     }

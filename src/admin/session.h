@@ -12,6 +12,7 @@ struct session {
     struct conn *conn;
     struct buf in;
     size_t scanned;
+    bool head_only;                /* HEAD: the answer's body is left out */
     struct live_stream *stream;    /* while it is sent live numbers; then it is asked nothing more */
     struct usage_reading *reading; /* while Redis is asked for it; the same */
 };
