@@ -72,7 +72,7 @@ def configuration(mock_port, raw_port, **more):
             "rawalias": {"targets": [{"provider": "raw", "model": "raw-behind-the-alias"}]},
         },
         "tenants": tenants(),
-        "http": {"header_time": "2s", "keepalive": "30s", "drain": "3s", "body_bytes": "1MiB"},
+        "http": {"header_time": "20s", "keepalive": "30s", "drain": "3s", "body_bytes": "1MiB"},
         "log": {"access": "stdout", "level": "info"},
     }
     base.update(more)
@@ -116,6 +116,7 @@ def raw_provider():
 def raw(raw_provider):
     """The raw-socket provider, with its default script before and after."""
     raw_provider.reset_script()
+    raw_provider.settle()
     yield raw_provider
     raw_provider.reset_script()
 

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import TENANT_KEY, chat
 from harness import wire
-from harness.gateway import wait_until
+from harness.gateway import PATIENCE, wait_until
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 
@@ -68,7 +68,8 @@ def test_metrics_count_requests_tokens_and_phases_exactly(gateway, raw):
             else None
         )
 
-    after = wait_until(moved, 5, "10 more requests")
+    wait_until(moved, 5, "10 more requests")
+    after = samples(metrics(gateway))  # one page is not written in one moment
 
     def grown(name, **more):
         return total(after, name, **labels, **more) - total(before, name, **labels, **more)
@@ -197,7 +198,7 @@ def test_connections_kept_for_later_do_not_keep_others_from_the_admin_port(own):
             assert client.read_response().status == 200
         for _ in range(3):
             assert gateway.get("/metrics", admin=True).status == 200
-        assert idle[1].is_closed_within(1)  # it had asked nothing, and the stream goes on
+        assert idle[1].is_closed_within(PATIENCE)  # it had asked nothing, and the stream goes on
         told.read_until(b"\n\n")
         idle[-1].send(wire.request("GET", "/healthz", host="localhost"))
         assert idle[-1].read_response().status == 200
@@ -224,7 +225,7 @@ def test_the_admin_port_serves_no_traffic_and_the_data_port_no_metrics(gateway, 
     ],
 )
 def test_the_admin_port_passes_the_same_gates(gateway, data):
-    with wire.connect(gateway.admin_port, timeout=8.0) as client:
+    with wire.connect(gateway.admin_port, timeout=30.0) as client:
         try:
             client.send(data)
             client.finish_writing()

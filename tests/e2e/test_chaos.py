@@ -414,7 +414,7 @@ def lasting(seconds):
 def begin_streams(gateway, count, **more):
     clients = []
     for _ in range(count):
-        client = gateway.connect(timeout=15.0, **more)
+        client = gateway.connect(timeout=40.0, **more)
         client.send(wire.request("POST", "/v1/chat/completions", AUTH, chat(stream=True)))
         clients.append(client)
     return clients
@@ -423,13 +423,13 @@ def begin_streams(gateway, count, **more):
 def judge(gateway, status=0):
     """It has been told to end: does it, cleanly, and with sound records?"""
     gateway.judged = True
-    assert gateway.process.wait(20) == status, gateway.said()[-2000:]
+    assert gateway.process.wait(60) == status, gateway.said()[-2000:]
     wrong = gateway.faults()
     assert not wrong, "\n".join(map(str, wrong[:5]))
 
 
 def test_live_streams_finish_while_draining(own, raw):
-    gateway = own(http={"drain": "8s"})
+    gateway = own(http={"drain": "30s"})
     raw.handler = lasting(1.0)
     clients = begin_streams(gateway, 20)
     heads = [client.read_head() for client in clients]
@@ -438,7 +438,7 @@ def test_live_streams_finish_while_draining(own, raw):
         assert b"[DONE]" in client.read_body(head, True).body
     begin = time.monotonic()
     judge(gateway)
-    assert time.monotonic() - begin < 7, "it waited for more than its streams"
+    assert time.monotonic() - begin < 25, "it waited for more than its streams"
     assert [r["error"] for r in gateway.records()] == [None] * 20
 
 
@@ -463,10 +463,10 @@ def test_a_second_signal_cuts_at_once_and_still_records_everything(own, raw):
     heads = [client.read_head() for client in clients]
     begin = time.monotonic()
     gateway.process.terminate()
-    time.sleep(0.1)
+    wait_until(lambda: "draining: " in gateway.said(), 5, "the first to be seen: two at a time would be one")
     gateway.process.terminate()
     judge(gateway)
-    assert time.monotonic() - begin < 15  # less than the 60 s it would have
+    assert time.monotonic() - begin < 40  # less than the 60 s it would have
     assert [r["error"] for r in gateway.records()] == ["draining"] * 10
     del heads
 
@@ -496,7 +496,7 @@ def test_300_clients_that_never_read_stay_within_memory_and_do_not_hold_up_the_e
     begin = time.monotonic()
     gateway.process.terminate()
     judge(gateway)
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 45
     found = gateway.records()
     assert len(found) == count and {r["error"] for r in found} == {"draining"}
     for client in clients:

@@ -11,6 +11,7 @@ from harness import wire
 from harness.gateway import MEMORY, wait_until
 from harness.provider import LAST_CHUNK, STREAM_HEAD, chat_body, chat_chunk, chat_events, chunk, response
 from test_clients import in_flight
+from test_queues import in_line
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
@@ -114,13 +115,13 @@ def test_a_stranger_does_not_learn_which_providers_there_are(gateway):
 
 def test_a_slow_client_is_not_taken_for_a_silent_provider(start, mock, raw, trace):
     settings = configuration(mock.port, raw.port)
-    settings["providers"]["raw"]["timeouts"] = {"idle": "500ms"}
+    settings["providers"]["raw"]["timeouts"] = {"idle": "2s"}
     gateway = start(settings)
     trace_id, fields = trace
     event = chat_chunk({"content": "x" * 16384})
 
     def handler(connection, request):
-        connection.sock.settimeout(20)
+        connection.sock.settimeout(40)
         connection.send(STREAM_HEAD)
         for _ in range(700):
             connection.send(chunk(event))
@@ -131,26 +132,26 @@ def test_a_slow_client_is_not_taken_for_a_silent_provider(start, mock, raw, trac
         client.send(wire.request("POST", CHAT, {**AUTH, **fields}, chat(stream=True)))
         answer = client.read_head()
         for _ in range(2):  # full, drained, full again
-            time.sleep(1.2)
+            time.sleep(3.5)
             while len(answer.body) < (3 << 20):
                 client.read_chunk(answer)
         client.read_body(answer, True)
     assert answer.body.count(event) == 700 and answer.body.endswith(b"data: [DONE]\n\n")
     record = gateway.record(trace_id)
-    assert record["error"] is None and record["phases"]["drain_ms"] > 900
+    assert record["error"] is None and record["phases"]["drain_ms"] > 3000
 
 
 def test_time_spent_in_line_is_not_taken_from_the_time_to_connect(start, mock, raw, trace):
     settings = configuration(mock.port, raw.port)
     settings["providers"]["raw"].update(
-        max_connections=1, queue={"wait": "5s", "size": 10}, timeouts={"connect": "300ms"}
+        max_connections=1, queue={"wait": "60s", "size": 10}, timeouts={"connect": "2s"}
     )
     gateway = start(settings)
     trace_id, fields = trace
     gate = threading.Event()
 
     def handler(connection, request):
-        gate.wait(10)
+        gate.wait(15)
         connection.send(response(chat_body(), fields=[("Connection", "close")]))
         connection.close()
 
@@ -161,12 +162,12 @@ def test_time_spent_in_line_is_not_taken_from_the_time_to_connect(start, mock, r
     wait_until(lambda: len(raw.requests) > before, 5, "the first at the provider")
     second = threading.Thread(target=lambda: results.append(gateway.post(CHAT, chat(), {**AUTH, **fields})))
     second.start()
-    wait_until(lambda: in_flight(gateway) == 2, 5, "the second in line")
-    time.sleep(1.0)
+    in_line(gateway, 1)
+    time.sleep(3.0)
     gate.set()
-    first.join(10), second.join(10)
+    first.join(30), second.join(30)
     assert [r.status for r in results] == [200, 200]
-    assert gateway.record(trace_id)["phases"]["queue_ms"] > 500
+    assert gateway.record(trace_id)["phases"]["queue_ms"] > 2500
 
 
 def test_a_worker_without_connections_gets_one_that_another_keeps_idle(start, mock, raw):
@@ -180,7 +181,7 @@ def test_a_worker_without_connections_gets_one_that_another_keeps_idle(start, mo
         for client in clients:
             client.send(wire.request("POST", CHAT, AUTH, chat()))
             assert client.read_response().status == 200
-    assert time.monotonic() - begin < 10, "it was not given up before the wait was over"
+    assert time.monotonic() - begin < 18, "it was not given up before the wait was over"
     for client in clients:
         client.close()
 
@@ -267,15 +268,21 @@ def test_a_stream_with_a_length_that_lacks_its_terminator_does_not_look_whole(ga
     body = b"".join(chat_events(usage=False, done=False)[:-1])
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body)
 
+    begun = threading.Event()
+
     def handler(connection, request):
         connection.send(head + body[:400])
-        time.sleep(0.05)
+        begun.wait(15)
         connection.send(body[400:])
 
     raw.handler = handler
     asked = chat(stream=True, stream_options={"include_usage": True})
-    with pytest.raises(wire.Closed):
-        gateway.post(CHAT, asked, {**AUTH, **fields})
+    with gateway.connect(timeout=30) as client:
+        client.send(wire.request("POST", CHAT, {**AUTH, **fields}, asked))
+        answer = client.read_head()
+        begun.set()
+        with pytest.raises(wire.Closed):
+            client.read_body(answer, True)
     assert gateway.record(trace_id)["error"] == "truncated"
     raw.handler = lambda c, r: c.send(head + body)  # in one piece: nothing has gone out yet
     answer = gateway.post(CHAT, asked, AUTH)

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import PROVIDER_KEY, TENANT_KEY, chat
 from harness import wire
+from harness.gateway import one_of
 from harness.provider import LAST_CHUNK, STREAM_HEAD, chunk, response
 from harness.records import ERRORS
 
@@ -163,11 +164,19 @@ def test_an_unknown_model_reads_as_the_dialect_says(gateway, dialect):
     check_body(gateway.post(path, body, AUTH), dialect, 404, "unknown_model")
 
 
+@pytest.fixture
+def closed_port():
+    closed = wire.ClosedPort()
+    yield closed.port
+    closed.close()
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_dead_provider_is_a_502_at_once(start, raw, mock, dialect):
+@one_of(4)
+def test_a_dead_provider_is_a_502_at_once(start, raw, mock, closed_port, dialect):
     from conftest import configuration
 
-    settings = configuration(mock.port, wire.free_port())
+    settings = configuration(mock.port, closed_port)
     own = start(settings)
     path, body = DIALECTS[dialect]
     answer = own.post(path, body, AUTH)

@@ -122,18 +122,22 @@ def test_retry_after_is_right(limited):
     """A bucket of 600 tokens refills ten a second: who comes back when told to gets in, a second before does not."""
     gateway = limited({"tokens_per_minute": 600})
     body = chat("gpt-4o-mini", max_tokens=560)
-    first = ask(gateway, body)
-    assert first.status == 200
-    while ask(gateway, body).status == 200:
-        pass
-    wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 3, "the settlement")
-    refused = ask(gateway, body)
+    assert ask(gateway, body).status == 200
+
+    def one_more():
+        wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 3, "the settlement")
+        begun = time.monotonic()
+        return begun, ask(gateway, body)
+
+    asked, refused = one_more()
+    while refused.status == 200:
+        asked, refused = one_more()
     seconds, told = int(refused.get("retry-after")), time.monotonic()
     assert 1 <= seconds <= 60 and refused.get("x-weir-limit") == "tokens_per_minute"
     assert seconds <= 8, "what the mock provider counts is little"
     time.sleep(max(0.0, seconds - 1.5))
     early = ask(gateway, body).status
-    if time.monotonic() < told + seconds - 1:  # else it was late itself
+    if time.monotonic() < asked + seconds - 1:  # else it was late itself
         assert early == 429
     time.sleep(max(0.0, told + seconds - time.monotonic()))
     assert ask(gateway, body).status == 200
@@ -186,6 +190,7 @@ def test_money_is_counted_exactly_and_runs_out(limited, one_day):
     seconds = int(refused.get("retry-after"))
     assert to_midnight() - 1 <= seconds <= asked + 1
     assert refused.get("x-should-retry") == ("false" if seconds > 60 else None)
+    wait_until(lambda: usage(gateway)[("usd_per_day", None)]["reserved"] == 0, 3, "the settlement")
     assert float(spent) == usage(gateway)[("usd_per_day", None)]["used"]
 
 
@@ -203,7 +208,7 @@ def test_a_slot_is_free_again_when_its_client_leaves(limited):
     assert ask(gateway).status == 200
 
 
-@one_of(3)
+@one_of(5)
 def test_who_leaves_before_the_first_token_has_not_used_the_model_for_nothing(limited):
     gateway = limited({"tokens_per_minute": 1000000, "usd_per_day": 100})
     body = chat("gpt-4o-mini", stream=True, max_tokens=1000)
@@ -211,7 +216,7 @@ def test_who_leaves_before_the_first_token_has_not_used_the_model_for_nothing(li
     with gateway.connect() as client:
         client.send(wire.request("POST", CHAT, [*KEY, ("x-mock-head-ms", "20000")], json.dumps(body).encode()))
         wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] > 10000, 3, "the reservation")
-        time.sleep(0.2)
+        time.sleep(0.5)  # by then it has reached the provider
     wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 3, "the settlement")
     assert usage(gateway)[("usd_per_day", None)]["used"] > 0.0013, "9,000 tokens at 0.15 a million"
 
@@ -255,7 +260,7 @@ def test_the_fields_speak_the_callers_dialect(limited):
     assert answer.get("anthropic-ratelimit-requests-remaining") == "2"
     reset = datetime.datetime.fromisoformat(answer.get("anthropic-ratelimit-requests-reset").replace("Z", "+00:00"))
     ahead = (reset - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
-    assert 55 < ahead <= 62
+    assert 30 < ahead <= 62
     assert answer.get("anthropic-ratelimit-tokens-limit") == "100000"
 
 

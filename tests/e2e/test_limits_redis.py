@@ -13,7 +13,6 @@ from conftest import TENANT_KEY, chat, tenants
 from harness import redis as redis_server
 from harness import wire
 from harness.gateway import digest, wait_until
-from test_clients import in_flight
 
 KEY = [("Authorization", f"Bearer {TENANT_KEY}")]
 CHAT = "/v1/chat/completions"
@@ -29,7 +28,7 @@ def fleet(own, redis):
         if there:
             redis.call("FLUSHALL")
         acme = {**tenants()["acme"], "limits": limits, **(tenant or {})}
-        settings = {"url": url or redis.url, "timeout": "2s", **state}
+        settings = {"url": url or redis.url, "timeout": "10s", **state}  # for Redis too a busy machine may keep waiting
         gateways = [
             own(
                 instance={"name": f"gw-{i}"},
@@ -136,7 +135,7 @@ def test_in_lease_mode_most_requests_ask_nobody(fleet):
         lambda: (r := usage(gateway)[("concurrent_requests", None)])["used"] == 0 and r, 5, "slots to be given back"
     )
     assert row["remaining"] == 1000
-    assert usage(gateway)[("requests_per_minute", None)]["used"] == 400
+    wait_until(lambda: usage(gateway)[("requests_per_minute", None)]["used"] == 400, 5, "all of them to be told")
 
 
 def test_a_replica_that_dies_has_given_back_its_slots_within_seconds(fleet):
@@ -149,20 +148,30 @@ def test_a_replica_that_dies_has_given_back_its_slots_within_seconds(fleet):
         first.process.kill()
         first.process.wait()
         first.judged = True
-        wait_until(lambda: ask(second).status == 200, 20, "the slot to be free")
+        wait_until(lambda: ask(second).status == 200, 40, "the slot to be free")
     wait_until(lambda: usage(second)[("usd_per_day", None)]["reserved"] == 0, 5, "the money to be free")
 
 
 def test_what_a_replica_that_dies_had_taken_ahead_comes_back(fleet):
     limits = {"requests_per_minute": 10000, "tokens_per_minute": 100000, "concurrent_requests": 400, "usd_per_day": 100}
     first, second = fleet(limits, 2, mode="lease")
-    answered = hammer([first], 200).count(200)
+    answered = 0
 
     def is_told():
         row = usage(second)[("requests_per_minute", None)]
         return row["used"] == answered and row["reserved"] > 0
 
-    wait_until(is_told, 3, "all that was used and what it holds, told")
+    def some_is_held():
+        """What it holds it gives back after a second: a busy machine may see that only."""
+        nonlocal answered
+        answered += hammer([first], 200).count(200)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            if is_told():
+                return True
+        return False
+
+    wait_until(some_is_held, 30, "all that was used and what it holds, told")
     first.process.kill()
     first.process.wait()
     first.judged = True
@@ -172,7 +181,7 @@ def test_what_a_replica_that_dies_had_taken_ahead_comes_back(fleet):
         held = [rows[(name, None)]["reserved"] for name in ("requests_per_minute", "tokens_per_minute", "usd_per_day")]
         return held == [0, 0, 0] and rows[("concurrent_requests", None)]["used"] == 0 and rows
 
-    assert wait_until(is_back, 15, "what it held")[("requests_per_minute", None)]["used"] == answered
+    assert wait_until(is_back, 40, "what it held")[("requests_per_minute", None)]["used"] == answered
 
 
 def test_a_replica_that_stops_gives_back_everything_at_once(fleet):
@@ -224,12 +233,12 @@ def test_money_is_counted_once_whatever_becomes_of_the_connection(proxy, fleet, 
         money = rows["usd_per_day"]
         return answer["scope"] == "fleet" and money["reserved"] == 0 and money["used"] == expected
 
-    wait_until(settled, 15, f"{expected} dollars in Redis")
+    wait_until(settled, 40, f"{expected} dollars in Redis")
 
 
 @pytest.mark.parametrize("on_failure", ["local", "allow", "deny"])
 def test_without_redis_each_replica_does_as_it_was_told(fleet, redis, on_failure):
-    gateways = fleet({"requests_per_minute": 40}, 2, timeout="50ms", on_failure=on_failure)
+    gateways = fleet({"requests_per_minute": 40}, 2, on_failure=on_failure)
     for gateway in gateways:
         wait_until(lambda: "weir_limit_replicas 2\n" in metrics_of(gateway), 15, "each to have heard of the other")
     redis.kill()
@@ -254,7 +263,7 @@ def test_without_redis_each_replica_does_as_it_was_told(fleet, redis, on_failure
 def test_it_starts_without_redis_and_decides_alone_until_it_is_there(fleet, redis):
     redis.kill()
     try:
-        (gateway,) = fleet({"requests_per_minute": 3}, timeout="50ms", there=False)
+        (gateway,) = fleet({"requests_per_minute": 3}, there=False)
         assert [ask(gateway).status for _ in range(4)] == [200] * 3 + [429]
         assert usage_scope(gateway) == "replica"
     finally:
@@ -264,7 +273,7 @@ def test_it_starts_without_redis_and_decides_alone_until_it_is_there(fleet, redi
 
 
 def test_deny_is_an_error_that_says_when_to_come_back(fleet, redis):
-    (gateway,) = fleet({"requests_per_minute": 40}, timeout="50ms", on_failure="deny")
+    (gateway,) = fleet({"requests_per_minute": 40}, on_failure="deny")
     redis.kill()
     try:
         answer = ask(gateway)
@@ -318,7 +327,7 @@ def test_lost_scripts_come_back_within_the_same_question(fleet, redis):
 
 
 def test_an_empty_redis_after_a_restart_counts_anew_and_never_below_zero(fleet, redis):
-    (gateway,) = fleet({"requests_per_minute": 100, "concurrent_requests": 5, "tokens_per_minute": 100000}, timeout="200ms")
+    (gateway,) = fleet({"requests_per_minute": 100, "concurrent_requests": 5, "tokens_per_minute": 100000})
     with gateway.connect() as client:
         body = json.dumps(chat("gpt-4o-mini", stream=True, max_tokens=5000)).encode()
         client.send(wire.request("POST", CHAT, [*KEY, ("x-mock-ttft-ms", "60000")], body))
@@ -326,8 +335,7 @@ def test_an_empty_redis_after_a_restart_counts_anew_and_never_below_zero(fleet, 
         redis.restart()
         wait_until(lambda: usage(gateway)[("concurrent_requests", None)]["used"] == 1, 10, "what runs to be told anew")
     wait_until(lambda: usage(gateway)[("concurrent_requests", None)]["used"] == 0, 5, "the slot to be free")
-    rows = usage(gateway)
-    assert rows[("tokens_per_minute", None)]["reserved"] == 0
+    wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 5, "the tokens to be free")
     assert ask(gateway).status == 200
 
 
@@ -403,7 +411,7 @@ def test_limits_hold_over_a_cluster(own, tmp_path_factory):
         for node in cluster.nodes:
             node.call(*documented_rights())
         url = cluster.url.replace("redis://", "redis://weir:secretOfRedis42@")
-        state = {"backend": "redis", "redis": {"url": url, "timeout": "2s"}}
+        state = {"backend": "redis", "redis": {"url": url, "timeout": "10s"}}
         gateways = [own(tenants=limited, state=state) for _ in range(2)]
         wait_until(lambda: all(map(reached, gateways)), 15, "every worker to have reached Redis")
         for name in names:
@@ -430,7 +438,7 @@ def test_who_leaves_while_redis_is_asked_has_taken_nothing(proxy, fleet):
     assert 0 < record["limiter_ms"] <= record["phases"]["admit_ms"]
     proxy.hold = False
     wait_until(lambda: usage(gateway)[("concurrent_requests", None)]["used"] == 0, 5, "the slot to be free")
-    assert usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0
+    wait_until(lambda: usage(gateway)[("tokens_per_minute", None)]["reserved"] == 0, 5, "the tokens to be free")
 
 
 def metrics_of(gateway):
@@ -448,18 +456,18 @@ def test_a_slow_redis_is_waited_for_and_the_record_says_how_long(proxy, fleet):
 
 @pytest.mark.parametrize("mode", ["exact", "lease"])
 def test_a_queue_waits_for_a_slot_that_another_replica_holds(fleet, raw, mode):
-    first, second = fleet({"concurrent_requests": 1}, 2, tenant={"queue": {"wait": "20s", "size": 10}}, mode=mode)
+    first, second = fleet({"concurrent_requests": 1}, 2, tenant={"queue": {"wait": "60s", "size": 10}}, mode=mode)
     gate, results = test_queues.Gate(raw), []
     threads = [test_queues.ask(first, results, "0")]
     gate.arrived(1)
     for i in range(1, 4):
         threads.append(test_queues.ask(second, results, str(i)))
-        wait_until(lambda: in_flight(second) == i, 5, f"{i} in line")
+        test_queues.in_line(second, i)
     time.sleep(0.4)  # longer than between two questions: they must go on asking
     assert gate.order() == ["0"]
     gate.open(4)
     for thread in threads:
-        thread.join(30)
+        thread.join(50)
     assert [r.status for _, r in results] == [200] * 4
     assert gate.order() == ["0", "1", "2", "3"]
     waited = max(float(second.record(r)["phases"]["queue_ms"]) for user, r in results if user != "0")
@@ -468,17 +476,29 @@ def test_a_queue_waits_for_a_slot_that_another_replica_holds(fleet, raw, mode):
 
 
 def test_a_queue_is_as_long_as_it_may_be_with_redis_too(fleet, raw):
+    [gateway] = fleet({"concurrent_requests": 1}, tenant={"queue": {"wait": "60s", "size": 1}})
+    gate, results = test_queues.Gate(raw), []
+    threads = [test_queues.ask(gateway, results, "0")]
+    gate.arrived(1)
+    threads.append(test_queues.ask(gateway, results, "1"))
+    test_queues.in_line(gateway, 1)
+    assert ask(gateway, chat()).get("x-weir-error") == "queue_full"
+    gate.open(2)
+    for thread in threads:
+        thread.join(50)
+    assert [r.status for _, r in results] == [200, 200]
+    wait_until(lambda: usage(gateway)[("concurrent_requests", None)]["used"] == 0, 5, "the settlement")
+
+
+def test_a_queue_is_waited_in_as_long_as_it_may_be_with_redis_too(fleet, raw):
     [gateway] = fleet({"concurrent_requests": 1}, tenant={"queue": {"wait": "500ms", "size": 1}})
     gate, results = test_queues.Gate(raw), []
     first = test_queues.ask(gateway, results, "0")
     gate.arrived(1)
-    late = test_queues.ask(gateway, results, "late")
-    wait_until(lambda: in_flight(gateway) == 2, 5, "one in line")
-    assert ask(gateway, chat()).get("x-weir-error") == "queue_full"
-    late.join(10)
-    assert results[0][1].get("x-weir-error") == "queue_timeout"
+    late = ask(gateway, chat())
+    assert late.get("x-weir-error") == "queue_timeout" and gateway.record(late)["phases"]["queue_ms"] > 450
     gate.open()
-    first.join(10)
-    assert results[1][1].status == 200
+    first.join(50)
+    assert results[0][1].status == 200
     wait_until(lambda: usage(gateway)[("concurrent_requests", None)]["used"] == 0, 5, "the settlement")
     assert b'weir_limit_refusals_total{tenant="acme"' not in gateway.get("/metrics", admin=True).body

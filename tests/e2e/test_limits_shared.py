@@ -14,7 +14,7 @@ def limited(own, redis):
 
     def make(limits, **more):
         acme = {**tenants()["acme"], "limits": limits, **more.pop("tenant", {})}
-        state = {"backend": "redis", "redis": {"url": redis.url, "timeout": "2s"}}
+        state = {"backend": "redis", "redis": {"url": redis.url, "timeout": "10s"}}
         gateway = own(tenants={"acme": acme, "other": {"keys": [digest(OTHER_KEY)]}}, state=state, **more)
         # until its workers have reached Redis each decides for itself
         wait_until(lambda: "\nweir_redis_up 1\n" in gateway.get("/metrics", admin=True).body.decode(), 15, "Redis")

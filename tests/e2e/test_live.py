@@ -46,14 +46,19 @@ def test_it_shows_what_was_asked_of_each_model_within_two_seconds(own, raw):
         assert gateway.post(CHAT, body, AUTH).status == 200
     gateway.post(CHAT, chat("nobody-serves-it"), AUTH)
     answer = wait_until(
-        lambda: (a := live(gateway))["total"]["requests"] == 4 and a, 5, "four requests among the live numbers"
+        lambda: (a := live(gateway))["total"]["requests"] == 4
+        and a["total"]["in_flight"] == 0
+        and a["loop_lag_ms"]["n"] > 0
+        and a,
+        5,
+        "four requests among the live numbers",
     )
     found = row(answer, provider="raw", model="raw-live")
     assert list(found) == ["provider", "model", "health", *ROW]
     assert (found["requests"], found["errors"], found["refused"], found["in_flight"]) == (3, 0, 0, 0)
     assert (found["input_tokens"], found["output_tokens"]) == (33, 9)
     assert found["health"] in ("up", None) and refused_health(answer) is None  # null: nothing is known of it
-    assert found["rps"] > 0 and found["ttft_ms"]["n"] == 3 and 50 <= found["ttft_ms"]["p50"] < 1000
+    assert found["rps"] > 0 and found["ttft_ms"]["n"] == 3 and 50 <= found["ttft_ms"]["p50"] < 20000
     assert found["ttft_ms"]["p50"] <= found["ttft_ms"]["p95"] <= found["ttft_ms"]["p99"] <= found["ttft_ms"]["max"]
     assert found["cost_usd"] == 0 and found["usd_per_h"] == 0  # no known price
     refused = row(answer, provider=None, model=None)

@@ -134,18 +134,18 @@ def test_a_real_prometheus_scrapes_it(gateway, traffic, tmp_path):
             found = (ask("query", query=query) or {}).get("result")
             return float(found[0]["value"][1]) if found else None
 
-        wait_until(lambda: value('up{job="weir"}') == 1, 30, "a scrape")
-        wait_until(lambda: value('sum(weir_requests_total{model="raw-1"})'), 10, "the requests")
-        p95 = wait_until(lambda: value("histogram_quantile(0.95, sum by (le) (weir_total_seconds_bucket))"), 10, "a p95")
+        wait_until(lambda: value('up{job="weir"}') == 1, 60, "a scrape")
+        wait_until(lambda: value('sum(weir_requests_total{model="raw-1"})'), 60, "the requests")
+        p95 = wait_until(lambda: value("histogram_quantile(0.95, sum by (le) (weir_total_seconds_bucket))"), 60, "a p95")
         assert 0 < p95 < 60
 
         def traces():
             found = ask("query_exemplars", query="weir_total_seconds_bucket", start=1, end=4102444800) or []
             return {e["labels"]["trace_id"] for series in found for e in series["exemplars"]}
 
-        wait_until(lambda: traffic in traces(), 10, "an exemplar")
+        wait_until(lambda: traffic in traces(), 60, "an exemplar")
         # every rule can be evaluated, and finds what is there
-        wait_until(lambda: value("sum(tenant_provider_model:weir_requests:rate5m)") is not None, 10, "a recorded rate")
+        wait_until(lambda: value("sum(tenant_provider_model:weir_requests:rate5m)") is not None, 60, "a recorded rate")
         rules = []
 
         def evaluated():  # each group begins at a moment of its own
@@ -153,14 +153,14 @@ def test_a_real_prometheus_scrapes_it(gateway, traffic, tmp_path):
             assert not [rule for rule in rules if rule["health"] == "err"], rules
             return len(rules) > 15 and all(rule["health"] == "ok" for rule in rules)
 
-        wait_until(evaluated, 10, "each rule's first evaluation")
+        wait_until(evaluated, 60, "each rule's first evaluation")
         targets = []
 
         def is_up():  # a scrape that a busy machine keeps longer than a second is followed by another
             targets[:] = (ask("targets") or {}).get("activeTargets", ())
             return targets and targets[0]["health"] == "up" and not targets[0]["lastError"]
 
-        wait_until(is_up, 10, "a scrape without an error")
+        wait_until(is_up, 60, "a scrape without an error")
 
 
 def promtool(*arguments):
@@ -232,13 +232,13 @@ def test_the_expressions_of_the_dashboards_can_be_parsed(tmp_path):
     promtool("check", "rules", tmp_path / "panels.yml")
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_every_panel_finds_what_it_asks_for(own, redis, raw, tmp_path):
     """A real Prometheus between: each expression has an answer, with the labels that its legend names."""
     few = tenants()
     few["narrow"]["limits"] = {"requests_per_minute": 1}
     gateway = own(
-        state={"backend": "redis", "redis": {"url": redis.url, "timeout": "1s"}},
+        state={"backend": "redis", "redis": {"url": redis.url, "timeout": "10s"}},
         tenants=few,
         workloads={"asking": {"match": {"path": CHAT}}},
     )
@@ -280,4 +280,4 @@ def test_every_panel_finds_what_it_asks_for(own, redis, raw, tmp_path):
             return [s["value"][1] for s in (ask("query", query=query) or {}).get("result", ())]
 
         # two questions, and there may be a scrape between them
-        wait_until(lambda: values(let_in) and values(shown) == values(let_in), 10, "only what limits let in, counted")
+        wait_until(lambda: values(let_in) and values(shown) == values(let_in), 60, "only what limits let in, counted")

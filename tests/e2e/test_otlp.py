@@ -240,7 +240,7 @@ def test_every_attempt_has_a_span_and_a_trusted_provider_is_told_which(start, mo
     settings["providers"]["raw"]["trusted"] = True
     retry = {"attempts": 4, "backoff": "20ms"}
     settings["models"]["retried"] = {"targets": [{"provider": "raw", "model": "raw-1"}], "retry": retry}
-    settings["providers"]["raw"]["timeouts"] = {"first_token": "400ms"}
+    settings["providers"]["raw"]["timeouts"] = {"first_token": "2s"}
     gateway = start(settings, environment=FAST)
     answers = [response({"error": {}}, 503), response({"error": {}}, 500), b""]
     raw.handler = lambda c, request: c.send(answers.pop(0) if answers else response(chat_body()))
@@ -265,14 +265,14 @@ def test_every_attempt_has_a_span_and_a_trusted_provider_is_told_which(start, mo
 def test_the_slower_of_two_attempts_has_a_span_beside_the_one_that_won(start, mock, raw, collector):
     settings = configuration(mock.port, raw.port, otlp={"export": [{"endpoint": collector.url}]})
     settings["providers"]["raw"]["trusted"] = True
-    hedge = {"after": "250ms", "budget": "100%"}
+    hedge = {"after": "1s", "budget": "100%"}
     settings["models"]["hedged"] = {"targets": [{"provider": "raw", "model": "raw-1"}], "hedge": hedge}
     gateway = start(settings, environment=FAST)
     asked, go = [], threading.Event()
 
     def handler(connection, request):
         asked.append(request.get("traceparent"))
-        if len(asked) == 1 and not go.wait(10):
+        if len(asked) == 1 and not go.wait(30):
             return
         connection.send(STREAM_HEAD + b"".join(chunk(event) for event in chat_events()) + LAST_CHUNK)
 
@@ -288,7 +288,7 @@ def test_the_slower_of_two_attempts_has_a_span_beside_the_one_that_won(start, mo
     assert "http.response.status_code" not in slow.attributes and "error.type" not in slow.attributes
     assert quick["http.response.status_code"] == 200 and record["error"] is None
     assert inference.begin <= slow.begin < quick.begin < slow.end <= inference.end
-    assert lasted(slow) >= 250_000_000
+    assert lasted(slow) >= 1_000_000_000
 
 
 def test_what_is_not_sampled_is_recorded_and_not_exported(exporting, collector):
@@ -352,6 +352,11 @@ def points(collector, name, **labels):
     return []
 
 
+def number_of(collector, name):
+    """How many exports have had that metric."""
+    return sum(name in metrics for metrics in list(collector.metrics))
+
+
 def bucket_of(point):
     """(lower, upper] of the one bucket that holds the point's values."""
     buckets = point.positive
@@ -368,6 +373,8 @@ def test_metrics_are_what_the_records_add_up_to(exporting, collector):
     told = [gateway.record(answer) for answer in answers]
     labels = {"tenant": "acme", "provider": "openai", "model": "gpt-4o-mini"}
     wait_until(lambda: [p.as_int for p in points(collector, "weir_requests_total", **labels)] == [3], 20, "3 requests")
+    exports = number_of(collector, "weir_requests_total")  # one may have been begun before all was counted
+    wait_until(lambda: number_of(collector, "weir_requests_total") > exports + 1, 20, "whole exports after that")
     assert [p.as_int for p in points(collector, "weir_requests_total", error="unknown_model")] == [1]
     good = told[:3]
     for kind in ("input", "output"):
@@ -535,7 +542,8 @@ def test_a_partial_success_is_counted_and_not_sent_again(exporting, collector):
     gateway = exporting()
     _, spans = spans_of(collector, gateway, gateway.post(CHAT, chat(), AUTH).get("x-weir-trace-id"))
     wait_until(lambda: counts(gateway, "rejected") == 3, 20, "the rejected spans")
-    assert counts(gateway, "sent") == len(spans) - 3 and len(collector.requests) == 1
+    wait_until(lambda: counts(gateway, "sent") == len(spans) - 3, 20, "the others")
+    assert len(collector.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -550,7 +558,7 @@ def test_a_partial_success_is_counted_and_not_sent_again(exporting, collector):
 )
 def test_a_lying_collector_is_believed_once_and_does_no_harm(exporting, collector, lie):
     collector.behave = lambda request: lie
-    gateway = exporting(timeout="2s")
+    gateway = exporting(timeout="10s")
     for _ in range(2):
         _, spans = spans_of(collector, gateway, gateway.post(CHAT, chat(), AUTH).get("x-weir-trace-id"))
         collectors.tree(spans)
@@ -571,7 +579,8 @@ def test_what_is_no_answer_is_tried_again(exporting, collector, nonsense):
 @pytest.mark.parametrize("kind", ["dead", "hangs"])
 def test_a_collector_that_does_not_answer_costs_traffic_and_shutdown_nothing(start, mock, raw, collector, kind):
     collector.behave = lambda request: "hang"
-    url = f"http://127.0.0.1:{wire.free_port()}" if kind == "dead" else collector.url
+    closed = wire.ClosedPort()
+    url = f"http://127.0.0.1:{closed.port}" if kind == "dead" else collector.url
     settings = configuration(mock.port, raw.port, otlp={"export": [{"endpoint": url}]})
     gateway = start(settings, environment={**FAST, "OTEL_BSP_MAX_QUEUE_SIZE": "200", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "50"})
     with gateway.connect() as client:
@@ -582,8 +591,9 @@ def test_a_collector_that_does_not_answer_costs_traffic_and_shutdown_nothing(sta
     wait_until(lambda: len(gateway.records()) == 300, 20, "every record, all the same")
     begun = time.monotonic()
     gateway.stop_and_check()
-    assert time.monotonic() - begun < 15, "five seconds at most, and what the end takes anyway"
+    assert time.monotonic() - begun < 25, "five seconds at most, and what the end takes anyway"
     gateway.judged = True
+    closed.close()
 
 
 def test_what_waits_is_sent_before_the_process_ends(exporting, collector):

@@ -100,7 +100,7 @@ def test_an_upload_to_a_slow_provider_is_held_back_not_buffered(gateway, raw):
     def slow(connection):
         head = connection.read_head()
         connection.requests.append(head)
-        release.wait(8)
+        release.wait(25)
         connection.read_exactly(900000)
         connection.send(response({"ok": True}))
         connection.read_head()
@@ -108,7 +108,7 @@ def test_an_upload_to_a_slow_provider_is_held_back_not_buffered(gateway, raw):
 
     raw.on_connect = slow
     body = b"z" * 900000
-    with gateway.connect(timeout=15.0) as client:
+    with gateway.connect(timeout=40.0) as client:
         resident = gateway.resident_bytes()
         sender = threading.Thread(target=client.send, args=(wire.request("POST", "/raw/v1/files", AUTH, body),))
         sender.start()

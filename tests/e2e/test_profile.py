@@ -26,7 +26,7 @@ from harness.provider import (
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
 SLACK = 60 if SANITIZED else 30  # ms that a busy machine may add to any sleep, or be late by at its beginning
-TRIES = 8  # and one may be late by more than that
+TRIES = 20  # and one may be late by more than that
 USAGE = {"stream_options": {"include_usage": True}}
 
 

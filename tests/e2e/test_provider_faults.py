@@ -25,13 +25,14 @@ AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
 CHAT = "/v1/chat/completions"
 
 
-def send(gateway, body=None, path=CHAT):
-    """The answer as far as it came; `.complete` says whether it looked whole to a client."""
-    with gateway.connect(timeout=10.0) as client:
+def send(gateway, body=None, path=CHAT, heard=None):
+    """The answer as far as it came; `.complete` says whether it looked whole to a client. `heard` is set when some of its
+    body has come."""
+    with gateway.connect(timeout=30.0) as client:
         client.send(wire.request("POST", path, AUTH, body or chat()))
         answer = client.read_head()
         try:
-            client.read_body(answer, True)
+            client.read_body(answer, True, heard=heard)
         except wire.Closed:
             answer.complete = False
         return answer
@@ -137,10 +138,11 @@ def test_a_broken_stream_ends_in_an_error_event_and_without_its_terminator(gatew
 
 def test_a_broken_stream_over_http_1_0_ends_with_a_reset_behind_its_error_event(gateway, raw):
     """There the connection's end is the only end a stream has."""
+    heard = threading.Event()
 
     def handler(connection, request):
         connection.send(STREAM_HEAD + b"".join(chunk(e) for e in EVENTS[:3]))
-        time.sleep(0.02)
+        heard.wait(15)
         connection.close()
 
     raw.handler = handler
@@ -151,6 +153,8 @@ def test_a_broken_stream_over_http_1_0_ends_with_a_reset_behind_its_error_event(
         with pytest.raises(ConnectionResetError):
             while piece := client.sock.recv(65536):
                 got += piece
+                if EVENTS[2] in got:
+                    heard.set()
     assert EVENTS[2] in got and b'"code":"truncated"' in got and DONE not in got
 
 
@@ -168,17 +172,18 @@ def test_anthropic_breaks_with_its_own_error_event(gateway, raw):
         },
     }
     delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hel"}}
+    heard = threading.Event()
 
     def handler(connection, request):
         connection.send(
             STREAM_HEAD
             + b"".join(chunk(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode()) for e in (start, delta))
         )
-        time.sleep(0.02)
+        heard.wait(15)
         connection.close()
 
     raw.handler = handler
-    answer = send(gateway, {"model": "rawclaude-1", "max_tokens": 5, "messages": [], "stream": True}, "/v1/messages")
+    answer = send(gateway, {"model": "rawclaude-1", "max_tokens": 5, "messages": [], "stream": True}, "/v1/messages", heard)
     assert b"event: error\n" in answer.body and b"message_stop" not in answer.body
     last = json.loads(wire.events(answer.body)[-1])
     assert last["type"] == "error" and last["error"]["type"] == "api_error"
@@ -186,14 +191,16 @@ def test_anthropic_breaks_with_its_own_error_event(gateway, raw):
 
 
 def test_gemini_breaks_with_its_own_error_event(gateway, raw):
+    heard = threading.Event()
+
     def handler(connection, request):
         event = {"candidates": [{"content": {"parts": [{"text": "Hel"}], "role": "model"}, "index": 0}]}
         connection.send(STREAM_HEAD + chunk(b"data: " + json.dumps(event).encode() + b"\r\n\r\n"))
-        time.sleep(0.02)
+        heard.wait(15)
         connection.close()
 
     raw.handler = handler
-    answer = send(gateway, {"contents": []}, "/v1beta/models/rawgem-1:streamGenerateContent?alt=sse")
+    answer = send(gateway, {"contents": []}, "/v1beta/models/rawgem-1:streamGenerateContent?alt=sse", heard)
     last = json.loads(wire.events(answer.body)[-1])
     assert last["error"]["status"] == "INTERNAL" and last["error"]["code"] == 502
     assert gateway.record(answer)["error"] in ("truncated", "reset")
@@ -281,7 +288,7 @@ def test_a_few_interim_heads_are_swallowed(gateway, raw):
 def test_bad_chunks_never_look_complete(gateway, raw, body):
     raw.handler = lambda c, r: (
         c.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked" b"\r\n\r\n" + body),
-        c.wait_for_end(3),
+        c.wait_for_end(PATIENCE),
     )
     answer = send(gateway)
     assert answer.status == 502 or not answer.complete
@@ -353,11 +360,11 @@ def test_an_early_answer_stops_the_upload(own_files, raw):
         head = connection.read_head()
         connection.requests.append(head)
         connection.send(response({"error": {"message": "too much"}}, 413))
-        connection.wait_for_end(3)
+        connection.wait_for_end(PATIENCE)
         return False
 
     raw.on_connect = early
-    with own_files.connect(timeout=5.0) as client:
+    with own_files.connect(timeout=10.0) as client:
         client.send(wire.request("POST", "/raw/v1/files", {**AUTH, "Content-Length": str(900000)}) + b"x" * 100000)
         answer = client.read_response()
     assert answer.status == 413 and b"too much" in answer.body
@@ -373,25 +380,27 @@ def impatient(tmp_path_factory, mock, raw_provider):
     from harness.gateway import Gateway
 
     settings = configuration(mock.port, raw_provider.port)
-    settings["providers"]["raw"]["timeouts"] = {
-        "connect": "500ms",
-        "first_token": "300ms",
-        "idle": "300ms",
-        "total": "900ms",
-    }
+    patient = {"connect": "20s", "first_token": "20s", "idle": "20s", "total": "40s"}  # a busy machine is no fault
+    for model, hasty in {
+        "silent": {"first_token": "300ms"},
+        "pausing": {"idle": "300ms"},
+        "endless": {"total": "2s"},
+        "deaf": {"first_token": "300ms", "idle": "300ms"},
+    }.items():
+        timeouts = {**patient, **hasty}
+        settings["providers"][model] = {**settings["providers"]["raw"], "models": [model], "timeouts": timeouts}
     gateway = Gateway(tmp_path_factory.mktemp("impatient"), settings)
     yield gateway
     gateway.stop_and_check()
 
 
 def test_silence_before_the_first_token_times_out(impatient, raw):
-    raw.handler = lambda c, r: c.wait_for_end(5)
-    begin = time.monotonic()
-    answer = send(impatient)
+    raw.handler = lambda c, r: c.wait_for_end(20)
+    answer = send(impatient, chat("silent"))
     assert (answer.status, answer.get("x-weir-error")) == (504, "first_token_timeout")
-    assert time.monotonic() - begin < 4.5, "the provider leaves after 5 s"
     record = impatient.record(answer)
-    assert record["ttft_ms"] is None and 250 < record["phases"]["wait_ms"] < 4500
+    assert record["ttft_ms"] is None
+    assert 250 < record["phases"]["wait_ms"] < 15000, "the provider leaves after 20 s"
 
 
 def test_a_role_chunk_and_comments_are_no_first_token(impatient, raw):
@@ -402,37 +411,35 @@ def test_a_role_chunk_and_comments_are_no_first_token(impatient, raw):
             connection.send(chunk(b": keep-alive\n\n"))
 
     raw.handler = handler
-    answer = send(impatient, chat(stream=True))
+    answer = send(impatient, chat("silent", stream=True))
     record = impatient.record(answer)
     assert record["error"] == "first_token_timeout" and record["ttft_ms"] is None
 
 
-@one_of(5)
 def test_silence_inside_a_stream_times_out_with_an_error_event(impatient, raw):
-    raw.handler = lambda c, r: (c.send(STREAM_HEAD + b"".join(chunk(e) for e in EVENTS[:3])), c.wait_for_end(5))
-    answer = send(impatient, chat(stream=True))
+    raw.handler = lambda c, r: (c.send(STREAM_HEAD + b"".join(chunk(e) for e in EVENTS[:3])), c.wait_for_end(15))
+    answer = send(impatient, chat("pausing", stream=True))
     assert b"idle_timeout" in answer.body and DONE not in answer.body
     assert impatient.record(answer)["error"] == "idle_timeout"
 
 
-@one_of(5)
 def test_a_stream_that_never_ends_is_cut_at_the_total(impatient, raw):
     def handler(connection, request):
         connection.send(STREAM_HEAD)
-        for _ in range(100):
+        for _ in range(400):
             connection.send(chunk(chat_chunk({"content": "x"})))
             time.sleep(0.05)
 
     raw.handler = handler
-    answer = send(impatient, chat(stream=True))
+    answer = send(impatient, chat("endless", stream=True))
     record = impatient.record(answer)
-    assert record["error"] == "total_timeout" and 800 < record["total_ms"] < 4500
+    assert record["error"] == "total_timeout" and 1900 < record["total_ms"] < 15000
     assert record["chunks"] > 5
 
 
 def test_a_provider_that_does_not_read_times_out(impatient, raw):
-    raw.on_connect = lambda c: time.sleep(3) or False
-    raw_body = chat(messages=[{"role": "user", "content": "x" * 1000000}])
+    raw.on_connect = lambda c: time.sleep(10) or False
+    raw_body = chat("deaf", messages=[{"role": "user", "content": "x" * 1000000}])
     answer = send(impatient, raw_body)
     assert answer.status == 504 and answer.get("x-weir-error") in (
         "send_timeout",
@@ -487,10 +494,11 @@ def test_a_certificate_that_does_not_verify_gets_no_byte_of_the_request(
     provider.stop()
 
 
+@one_of(5)
 def test_a_handshake_that_stalls_is_time_spent_in_tls(start, raw):
     settings = configuration(1, raw.port)
     settings["providers"]["raw"].update(base_url=f"https://127.0.0.1:{raw.port}/v1", timeouts={"connect": "300ms"})
-    raw.on_connect = lambda c: c.is_closed_within(5) and False
+    raw.on_connect = lambda c: c.is_closed_within(15) and False
     gateway = start(settings)
     answer = send(gateway)
     assert (answer.status, answer.get("x-weir-error")) == (504, "connect_timeout")

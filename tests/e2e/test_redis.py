@@ -29,7 +29,7 @@ def server(tmp_path):
 
 def state(url, **more):
     """With time enough: an answer that a busy machine keeps longer than usual would be trouble to talk of."""
-    return {"backend": "redis", "redis": {"url": url, "timeout": "5s", **more}}
+    return {"backend": "redis", "redis": {"url": url, "timeout": "10s", **more}}
 
 
 def metric(gateway, name):
@@ -56,7 +56,7 @@ def test_every_worker_connects_and_says_so(own, server):
     r = server()
     gateway = own(state=state(r.url))
     wait_up(gateway)
-    assert metric(gateway, "weir_redis_connects_total") == CLIENTS
+    wait_until(lambda: metric(gateway, "weir_redis_connects_total") == CLIENTS, 5, "all of its connections")
     assert not lines(gateway), lines(gateway)
     assert all(key.startswith(b"weir:") for key in r.keys())
 
@@ -82,7 +82,7 @@ def test_killed_and_started_again_empty(own, server):
     wait_up(gateway, False)
     r.start()
     wait_up(gateway)
-    assert metric(gateway, "weir_redis_connects_total") == 2 * CLIENTS
+    wait_until(lambda: metric(gateway, "weir_redis_connects_total") == 2 * CLIENTS, 5, "all of its connections")
     wait_until(lambda: len(lines(gateway)) == 2, 5, "one line of trouble, one that it is back")
 
 
@@ -170,7 +170,7 @@ def test_a_server_that_is_still_loading(own, server):
     begin = time.monotonic()
     for _ in range(20):
         assert gateway.post("/v1/chat/completions", chat("gpt-4o-mini"), AUTH).status == 200
-    assert time.monotonic() - begin < 5, "one that waited for Redis would have waited as long as that"
+    assert time.monotonic() - begin < 10, "one that waited for Redis would have waited as long as that"
     assert gateway.get("/weir/usage", AUTH).json()["scope"] == "replica"
     assert b"loading:1" in r.call("INFO", "persistence"), "it was loading all the time"
     assert "weir_limit_decided_alone_total 20\n" in gateway.get("/metrics", admin=True).body.decode()

@@ -167,13 +167,13 @@ def test_connections_to_a_provider_survive_a_reload_and_those_of_one_that_moved_
         def slow(connection, request):
             connection.send(STREAM_HEAD + chunk(chat_events()[0]) + chunk(chat_events()[1]))
             head.set()
-            gate.wait(20)
+            gate.wait(60)
             connection.send(b"".join(chunk(e) for e in chat_events()[2:]) + LAST_CHUNK)
 
         raw.handler = slow
-        live = gateway.connect(timeout=20)
+        live = gateway.connect(timeout=70)
         live.send(wire.request("POST", CHAT, AUTH, chat(stream=True)))
-        assert head.wait(10)
+        assert head.wait(30)
         settings = of(gateway)
         settings["providers"]["raw"]["base_url"] = f"http://127.0.0.1:{other.port}/v1"
         gateway.reload(settings)
@@ -325,7 +325,8 @@ def test_more_than_twenty_reloads_under_load_fail_no_request_and_leave_nothing(s
     good, failures = load.stop()
     assert not failures, f"{len(failures)} of {good + len(failures)} failed: {failures[:5]}"
     assert good > 120
-    assert max(files[12:]) <= max(files[:12]) + 8, files
+    # half of the reloads together may not have left anything: a descriptor each would be twelve more
+    wait_until(lambda: gateway.open_files() <= max(files[:12]) + 8, 5, f"the descriptors' end: {files}")
     if not SANITIZED:
         assert memory[-1] - memory[11] < 4 << 20, memory
     assert metric(gateway, 'weir_config_reloads_total{result="ok"}') == 24
@@ -354,6 +355,6 @@ def test_a_drain_may_come_while_a_reload_is_under_way(start, mock, raw):
     assert ask(gateway).status == 200
     gateway.process.send_signal(signal.SIGHUP)
     gateway.process.send_signal(signal.SIGTERM)
-    assert gateway.process.wait(15) == 0
+    assert gateway.process.wait(60) == 0
     gateway.judged = True
     assert not gateway.faults()

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import PROVIDER_KEY, chat, configuration, tenants
 from harness import wire
-from harness.gateway import one_of, wait_until
+from harness.gateway import PATIENCE, one_of, wait_until
 from harness.provider import (
     LAST_CHUNK,
     STREAM_HEAD,
@@ -64,7 +64,7 @@ def module_gateway(tmp_path_factory, mock, raw_provider, others, closed_port):
     made = configuration(mock.port, raw_provider.port)
     made["providers"] |= {
         "first": provider_of(others[0].port),
-        "hasty": provider_of(others[0].port, timeouts={"first_token": "500ms", "idle": "10s"}),
+        "hasty": provider_of(others[0].port, timeouts={"first_token": "1500ms", "idle": "20s"}),
         "second": provider_of(others[1].port),
         "nobody": provider_of(closed_port),
     }
@@ -80,7 +80,7 @@ def module_gateway(tmp_path_factory, mock, raw_provider, others, closed_port):
         "middle": {"targets": [target("first", "in-the-middle")], "fallback": ["end"]},
         "end": {"targets": [target("second", "at-the-end")]},
         "lonely": {"targets": [target("first", "alone")], "retry": {"attempts": 2}, "fallback": ["end"]},
-        "hedged": {"targets": [target("first", "gpt-4o")], "hedge": {"after": "250ms", "budget": "100%"}},
+        "hedged": {"targets": [target("first", "gpt-4o")], "hedge": {"after": "1s", "budget": "100%"}},
         "thrifty": {"targets": [target("first", "thrifty")], "hedge": {"after": "20ms", "budget": "10%"}},
         "only": {"targets": [target("first", "only")], "retry": {"attempts": 2, "when": [500]}},
     }
@@ -100,7 +100,7 @@ def retrying(module_gateway, others):
 
 
 def ask(gateway, key, model, **more):
-    with gateway.connect(timeout=15.0) as client:
+    with gateway.connect(timeout=40.0) as client:
         client.send(wire.request("POST", CHAT, key, chat(model, **more)))
         answer = client.read_head()
         try:
@@ -139,8 +139,8 @@ FAULTS = {
     "a reset after the head": lambda c: (c.send(STREAM_HEAD), c.reset()),
     "an end before the first token": lambda c: (c.send(ROLE_ONLY), c.close()),
     "too many interim answers": lambda c: c.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100),
-    "no first token": lambda c: (c.send(ROLE_ONLY), c.wait_for_end(10)),
-    "silence": lambda c: c.wait_for_end(10),
+    "no first token": lambda c: (c.send(ROLE_ONLY), c.wait_for_end(30)),
+    "silence": lambda c: c.wait_for_end(30),
 }
 
 
@@ -269,11 +269,11 @@ def test_the_head_and_what_was_held_come_with_the_first_token(retrying, others, 
 
     def handler(connection, request):
         connection.send(STREAM_HEAD + chunk(EVENTS[0]) + chunk(b": still here\n\n"))
-        go.wait(10)
+        go.wait(30)
         connection.send(b"".join(chunk(e) for e in EVENTS[1:]) + LAST_CHUNK)
 
     others[0].handler = handler
-    with retrying.connect(timeout=10) as client:
+    with retrying.connect(timeout=40) as client:
         client.send(wire.request("POST", CHAT, key, chat("again", stream=True)))
         wait_until(lambda: others[0].requests, what="the request")
         readable, _, _ = select.select([client.sock], [], [], 0.1)
@@ -311,7 +311,7 @@ def test_ten_thousand_reuses_without_an_error_that_anyone_sees(retrying, others,
 
     def client_run():
         try:
-            with retrying.connect(timeout=20) as client:
+            with retrying.connect(timeout=60) as client:
                 for _ in range(1250):
                     client.send(request)
                     answer = client.read_response()
@@ -357,7 +357,7 @@ def test_a_target_that_asks_for_it_is_left_alone_by_all_workers(retrying, others
 
     def refuse(connection, request):
         refusals.append(time.monotonic())
-        connection.send(response({"error": {}}, 429, fields=[("retry-after-ms", "2000")]))
+        connection.send(response({"error": {}}, 429, fields=[("retry-after-ms", "5000")]))
 
     others[0].handler = refuse
     assert health(retrying, "first", "alone") == "up"
@@ -367,14 +367,14 @@ def test_a_target_that_asks_for_it_is_left_alone_by_all_workers(retrying, others
     before = len(others[0].requests)
     for i in range(20):  # on connections of their own: both workers get some
         answer = ask(retrying, key, "lonely")
-        if time.monotonic() - refusals[1] > 1.9:
+        if time.monotonic() - refusals[1] > 4.9:
             assert i > 1, "hardly any were asked in time"
             break
         assert answer.get("x-weir-provider") == "second" and len(others[0].requests) == before
     others[0].reset_script()
     wait_until(lambda: ask(retrying, key, "lonely").get("x-weir-provider") == "first", 10, "the first one's return")
     wait_until(lambda: health(retrying, "first", "alone") == "up", what="the end of the probe")  # just after its answer
-    assert "first/alone: left alone for 2000 ms (rate_limited)" in retrying.said()
+    assert "first/alone: left alone for 5000 ms (rate_limited)" in retrying.said()
     assert "first/alone: works again" in retrying.said()
 
 
@@ -400,7 +400,7 @@ def slow_then_quick(provider):
         with lock:
             number[0] += 1
             slow = number[0] % 2 == 1
-        if slow and not go.wait(10):
+        if slow and not go.wait(30):
             return
         answer_chat(connection, request)
 
@@ -414,9 +414,9 @@ def test_the_quicker_of_two_answers_and_the_slower_is_cancelled(retrying, others
     assert answer.status == 200 and answer.complete and answer.body == b"".join(chat_events())
     assert answer.get("x-weir-attempts") == "2"
     record = retrying.record(answer)
-    assert record["attempts"] == 2 and record["phases"]["retry_ms"] >= 250 and record["error"] is None
+    assert record["attempts"] == 2 and record["phases"]["retry_ms"] >= 1000 and record["error"] is None
     slow = next(c for c in others[0].connections if c.requests and c.requests[-1] is others[0].requests[-2])
-    assert slow.is_closed_within(5)
+    assert slow.is_closed_within(PATIENCE)
     go.set()
     usage = {"in": Decimal(11), "out": Decimal(3)}
     each = (usage["in"] * Decimal("2.5") + usage["out"] * 10) / 1_000_000
@@ -437,17 +437,21 @@ def test_waste_is_counted_for_its_tenant(retrying, others, key):
     answer = ask(retrying, key, "hedged", stream=True, stream_options={"include_usage": True})
     record = retrying.record(answer)
     assert record["waste_usd"] > 0
-    wait_until(lambda: counter("weir_waste_tokens_total") > before[0], what="the wasted tokens")
+
+
+    def ended():
+        return {name: count - tried.get(name, 0) for name, count in tries(retrying, **raced).items()}
+
+    wait_until(lambda: sum(ended().values()) == 2, what="the end of both tries")
+    assert ended() == {"answered": 1, "lost": 1}
     assert counter("weir_waste_tokens_total") - before[0] == 11
     assert counter("weir_waste_usd_total") - before[1] == record["waste_usd"]
-    now = tries(retrying, **raced)
-    assert {name: now[name] - tried.get(name, 0) for name in now} == {"answered": 1, "lost": 1}
     go.set()
 
 
 def test_what_a_loser_used_counts_against_its_tenants_limits(own, raw, key):
     limits = {"tokens_per_minute": 60, "usd_per_day": 5}  # a token a second comes back
-    hedged = {"targets": [{"provider": "raw", "model": "gpt-4o"}], "hedge": {"after": "80ms", "budget": "100%"}}
+    hedged = {"targets": [{"provider": "raw", "model": "gpt-4o"}], "hedge": {"after": "1s", "budget": "100%"}}
     gateway = own(models={"hedged": hedged}, tenants={"acme": {**tenants()["acme"], "limits": limits}})
     go = slow_then_quick(raw)
     answer = ask(gateway, key, "hedged", stream=True, max_tokens=3, stream_options={"include_usage": True})
@@ -459,7 +463,7 @@ def test_what_a_loser_used_counts_against_its_tenants_limits(own, raw, key):
         return rows["usd_per_day"]["reserved"] == 0 and rows
 
     settled = wait_until(rows, 3, "the settlement")
-    assert 14 + 11 - 5 <= settled["tokens_per_minute"]["used"] <= 14 + 11, "the winner's 14 and what the loser was sent"
+    assert 14 + 11 - 10 <= settled["tokens_per_minute"]["used"] <= 14 + 11, "the winner's 14 and what the loser was sent"
     record = gateway.record(answer)
     assert settled["usd_per_day"]["used"] == float(record["cost_usd"]) and record["waste_usd"] > 0
 

@@ -251,8 +251,8 @@ def test_openai_async_many_at_once(base, gateway):
 def test_openai_timeout_of_the_client_is_recorded(openai_client, gateway):
     trace_id, traceparent = wire.new_trace()
     with pytest.raises(openai.APITimeoutError):
-        openai_client.with_options(timeout=0.3).chat.completions.create(
-            model="fast", messages=USER, extra_headers={**knobs(head_ms=3000), "traceparent": traceparent}
+        openai_client.with_options(timeout=2.0).chat.completions.create(
+            model="fast", messages=USER, extra_headers={**knobs(head_ms=20000), "traceparent": traceparent}
         )
     assert gateway.record(trace_id)["error"] == "client_gone"
 

@@ -79,7 +79,7 @@ def requests(dice, count):
         yield wire.request(dice.choice(["POST"] * 9 + ["GET"]), path, fields, body)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_no_key_is_ever_written_or_sent_to_a_client(own, raw):
     gateway = own(log={"access": "stdout", "level": "debug"})
     dice = faulty.dice = random.Random(20)

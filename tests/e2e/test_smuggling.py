@@ -200,7 +200,7 @@ def answers(data):
 
 def refuse(gateway, raw, data, mode, tls=None):
     before = raw.bytes_received
-    with gateway.connect(tls=tls if mode == "tls" else None, timeout=6.0) as client:
+    with gateway.connect(tls=tls if mode == "tls" else None, timeout=30.0) as client:
         if mode == "bytes" and len(data) < 4000:
             client.send_each_byte(data + FOLLOWER)
         else:
@@ -305,7 +305,7 @@ def test_a_path_that_is_not_written_as_documented_is_not_found(gateway, raw, key
 
 def test_plain_http_on_the_tls_port_gets_nothing_through(gateway, raw):
     before = raw.bytes_received
-    with wire.connect(gateway.tls_port, timeout=5.0) as client:
+    with wire.connect(gateway.tls_port, timeout=15.0) as client:
         client.send(with_length())
         assert b"200 OK" not in client.read_to_end()
     assert raw.bytes_received == before
@@ -331,7 +331,7 @@ def test_a_client_that_speaks_http_2_alone_is_told_so_by_tls(gateway, certificat
 
 def test_tls_on_the_plain_port_is_refused(gateway, raw):
     before = raw.bytes_received
-    with gateway.connect(timeout=5.0) as client:
+    with gateway.connect(timeout=15.0) as client:
         client.send(bytes.fromhex("16030100c8010000c40303") + b"\x17" * 193 + b"\r\n\r\n")
         assert b" 200 " not in client.read_to_end()
     assert raw.bytes_received == before

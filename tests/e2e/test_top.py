@@ -118,7 +118,7 @@ def line_of(frame, text):
     return found[0] if found else None
 
 
-def run(*arguments, environment=None, timeout=20):
+def run(*arguments, environment=None, timeout=60):
     return subprocess.run(
         [str(BINARY), "top", *arguments],
         capture_output=True,
@@ -171,7 +171,8 @@ def test_a_gateway_that_goes_away_is_said_and_asked_again(busy, top):
 
 
 def test_a_gateway_that_is_not_there_is_an_error_in_words(top):
-    url = f"http://127.0.0.1:{wire.free_port()}"
+    closed = wire.ClosedPort()
+    url = f"http://127.0.0.1:{closed.port}"
     done = run("--once", "--url", url)
     assert done.returncode == 1 and not done.stdout
     assert url in done.stderr and "is weir running there?" in done.stderr and "WEIR_ADMIN_URL" in done.stderr
@@ -179,6 +180,7 @@ def test_a_gateway_that_is_not_there_is_an_error_in_words(top):
     screen.wait_for(lambda f: "is weir running there?" in f[0], "the message")
     screen.press("q")
     assert screen.end() == 0 and screen.given_back()
+    closed.close()
 
 
 def test_once_prints_a_table_or_the_json_of_the_api(busy):

@@ -3,6 +3,7 @@ cut. Everything it received is kept, connection by connection."""
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import threading
@@ -85,6 +86,7 @@ class Connection(wire.Socket):
     def __init__(self, sock, number):
         super().__init__(sock, timeout=30.0)
         self.number, self.requests, self.ended_at, self.closed_by_us = number, [], None, False
+        self.is_answering = False
 
     def close(self):
         self.closed_by_us = True
@@ -163,17 +165,38 @@ class Provider:
                 with self.lock:
                     connection.requests.append(request)
                     self.requests.append(request)
+                    connection.is_answering = True
                 self.handler(connection, request)
+                connection.is_answering = False
         except (wire.Closed, OSError, ValueError):
             pass
         finally:
             connection.ended_at = connection.ended_at or time.monotonic()
             connection.close()
+            connection.is_answering = False
 
     @property
     def bytes_received(self):
         with self.lock:
             return sum(c.received for c in self.connections)
+
+    def settle(self, seconds=3.0):
+        """Gives what is left of an earlier test's exchanges a moment to come to its end, so that the next test does not
+        meet it."""
+        deadline = time.monotonic() + seconds
+        while self.is_busy() and time.monotonic() < deadline:
+            time.sleep(0.003)
+
+    def is_busy(self):
+        with self.lock:
+            open_ones = [c for c in self.connections if not c.ended_at]
+        poll = select.poll()
+        for connection in open_ones:
+            if connection.is_answering:
+                return True
+            with contextlib.suppress(OSError, ValueError):
+                poll.register(connection.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def reset_script(self):
         self.handler, self.on_connect = answer_chat, None

@@ -120,12 +120,14 @@ class Socket:
         message.body += data
         return data
 
-    def read_body(self, message, is_response, to_head_request=False):
+    def read_body(self, message, is_response, to_head_request=False, heard=None):
+        """The rest of the message. `heard` is an event that is set when the first chunk of it has come."""
         if is_response and (to_head_request or message.status in (204, 304) or message.status < 200):
             pass
         elif message.get("transfer-encoding", "").lower() == "chunked":
             while self.read_chunk(message):
-                pass
+                if heard is not None:
+                    heard.set()
         elif message.get("content-length") is not None:
             message.body = self.read_exactly(int(message.get("content-length")))
         elif is_response:
