@@ -211,7 +211,10 @@ void relay_end(struct attempt *a, struct outgoing *out) {
     struct exchange *x = a->exchange;
     if (a->relay == RELAY_REDACT) outgoing_body(a, out, redact_end(a->redactor));
     if (a->observer != NULL) observer_end(a->observer, x->worker->loop->wake_ns);
-    if (buf_length(&a->held) > 0) outgoing_body(a, out, buf_slice(&a->held));
+    if (buf_length(&a->held) > 0) {
+        echoes_take(a, buf_slice(&a->held)); /* its end has not come, and may have told that it is an error */
+        outgoing_body(a, out, buf_slice(&a->held));
+    }
     if (a->observer != NULL && observer_seen(a->observer)->failed && x->source == SOURCE_NONE) {
         x->failure = FAILURE_STREAM_ERROR; /* its bytes passed as they came; it is no success */
         x->source = SOURCE_PROVIDER;

@@ -297,6 +297,15 @@ def test_an_echo_of_the_providers_key_inside_a_stream_is_blanked(gateway, raw, n
     assert gateway.record(answer)["error"] == "stream_error"
 
 
+def test_an_echo_in_an_event_that_never_ends_is_blanked(gateway, raw):
+    cut = STREAM_HEAD + chunk(ECHOES["openai, counts asked for by weir"][2].encode().rstrip(b"\n")) + LAST_CHUNK
+    raw.handler = lambda c, r: c.send(cut)
+    with gateway.connect() as client:
+        client.send(wire.request("POST", CHAT, AUTH, chat(stream=True)))
+        got = client.read_until(b'"}') + client.read_until(b"}")
+    assert b"no: ***" in got and PROVIDER_KEY[:12].encode() not in got
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_provider_that_names_no_time_gets_one(gateway, raw, status):
     raw.handler = lambda c, r: c.send(response(b"{}", status))
