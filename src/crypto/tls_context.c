@@ -20,8 +20,9 @@ struct tls_context {
     struct tls_sessions sessions;
 };
 
-static const unsigned char PROTOCOLS[] = "\x08http/1.1"; /* RFC 7301 3.1 */
-enum { PROTOCOLS_BYTES = sizeof PROTOCOLS - 1 };
+static const unsigned char PROTOCOLS[] = "\x08http/1.1"; /* RFC 7301 3.1; the one that weir asks providers for */
+static const unsigned char TAKEN[] = "\x08http/1.1\x08http/1.0"; /* from clients, the better one first */
+enum { PROTOCOLS_BYTES = sizeof PROTOCOLS - 1, TAKEN_BYTES = sizeof TAKEN - 1 };
 static const unsigned char SESSION_SCOPE[] = "weir";
 
 static const char *reason_text(unsigned long code, char *text, size_t text_bytes) {
@@ -58,15 +59,30 @@ static struct tls_context *context_new(const SSL_METHOD *method) {
     return t;
 }
 
-/* Offers without http/1.1 (an HTTP/2-only client) end in the alert RFC 7301 3.2 asks for. */
+/* Offers without HTTP/1 (an HTTP/2-only client) end in the alert RFC 7301 3.2 asks for. */
 static int protocol_select(SSL *ssl, const unsigned char **out, unsigned char *out_bytes, const unsigned char *in,
                            unsigned in_bytes, void *context) {
     (void)ssl, (void)context;
     unsigned char *chosen = NULL;
-    if (SSL_select_next_proto(&chosen, out_bytes, PROTOCOLS, PROTOCOLS_BYTES, in, in_bytes) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, out_bytes, TAKEN, TAKEN_BYTES, in, in_bytes) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
+}
+
+/* OpenSSL would ask for it on the terminal, and wait: a reload with it. */
+static int passphrase_needed(char *out, int bytes, int writes, void *needed) {
+    (void)out, (void)bytes, (void)writes;
+    *(bool *)needed = true;
+    return -1;
+}
+
+static bool key_use(const struct tls_context *t, const char *key_file, bool *encrypted) {
+    SSL_CTX_set_default_passwd_cb(t->ssl, passphrase_needed);
+    SSL_CTX_set_default_passwd_cb_userdata(t->ssl, encrypted);
+    bool used = SSL_CTX_use_PrivateKey_file(t->ssl, key_file, SSL_FILETYPE_PEM) == 1;
+    SSL_CTX_set_default_passwd_cb_userdata(t->ssl, NULL);
+    return used && SSL_CTX_check_private_key(t->ssl) == 1;
 }
 
 struct tls_context *tls_server_new(const char *certificate_file, const char *key_file, char *error,
@@ -78,8 +94,12 @@ struct tls_context *tls_server_new(const char *certificate_file, const char *key
         return fail(t, "TLS ciphers", NULL, error, error_bytes);
     if (SSL_CTX_use_certificate_chain_file(t->ssl, certificate_file) != 1)
         return fail(t, "certificate", certificate_file, error, error_bytes);
-    if (SSL_CTX_use_PrivateKey_file(t->ssl, key_file, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(t->ssl) != 1)
-        return fail(t, "key", key_file, error, error_bytes);
+    bool encrypted = false;
+    if (!key_use(t, key_file, &encrypted)) {
+        fail(t, "key", key_file, error, error_bytes);
+        if (encrypted) snprintf(error, error_bytes, "key %s: it has a passphrase, which weir never asks for", key_file);
+        return NULL;
+    }
     SSL_CTX_set_session_cache_mode(t->ssl, SSL_SESS_CACHE_OFF); /* tickets carry the state */
     SSL_CTX_set_session_id_context(t->ssl, SESSION_SCOPE, sizeof SESSION_SCOPE - 1);
     SSL_CTX_set_num_tickets(t->ssl, 2);

@@ -3,6 +3,7 @@ at a time and over TLS, followed by a valid request; it must be refused once, th
 unanswered, and not one byte may reach the provider."""
 
 import json
+import ssl
 
 import pytest
 
@@ -308,6 +309,24 @@ def test_plain_http_on_the_tls_port_gets_nothing_through(gateway, raw):
         client.send(with_length())
         assert b"200 OK" not in client.read_to_end()
     assert raw.bytes_received == before
+
+
+@pytest.mark.parametrize("offered, chosen", [(["h2", "http/1.1"], "http/1.1"), (["http/1.0"], "http/1.0"), ([], None)])
+def test_a_client_is_served_in_the_version_of_http_1_that_its_tls_offers(gateway, certificates, offered, chosen):
+    context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    if offered:
+        context.set_alpn_protocols(offered)
+    with gateway.connect(tls=context) as client:
+        assert client.sock.selected_alpn_protocol() == chosen
+        client.send(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert client.read_response().status == 200
+
+
+def test_a_client_that_speaks_http_2_alone_is_told_so_by_tls(gateway, certificates):
+    context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    context.set_alpn_protocols(["h2"])
+    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
+        gateway.connect(tls=context)
 
 
 def test_tls_on_the_plain_port_is_refused(gateway, raw):

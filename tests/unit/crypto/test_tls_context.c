@@ -51,6 +51,20 @@ static void unusable_files_are_named_with_the_reason(void **state) {
     assert_non_null(strstr(error, "missing.pem"));
 }
 
+static void a_key_with_a_passphrase_is_refused_without_asking_for_it(void **state) {
+    (void)state;
+    char path[600], phrase[] = "secret";
+    snprintf(path, sizeof path, "%s/encrypted.key", certificates_dir);
+    FILE *in = fopen(good.key_file, "r"), *out = fopen(path, "w");
+    EVP_PKEY *key = PEM_read_PrivateKey(in, NULL, NULL, NULL);
+    assert_int_equal(PEM_write_PKCS8PrivateKey(out, key, EVP_aes_128_cbc(), phrase, 6, NULL, NULL), 1);
+    EVP_PKEY_free(key);
+    fclose(in);
+    fclose(out);
+    refused_server(good.certificate_file, path, path, "it has a passphrase");
+    unlink(path);
+}
+
 static void contexts_enforce_versions_modes_and_verification(void **state) {
     (void)state;
     char error[512];
@@ -145,6 +159,7 @@ static void hosts_beyond_the_ceiling_are_not_kept(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unusable_files_are_named_with_the_reason),
+        cmocka_unit_test(a_key_with_a_passphrase_is_refused_without_asking_for_it),
         cmocka_unit_test(contexts_enforce_versions_modes_and_verification),
         cmocka_unit_test(a_context_lives_until_its_last_reference),
         cmocka_unit_test(sessions_are_kept_per_host_newest_first_and_given_once_in_1_3),
