@@ -66,6 +66,7 @@ struct record {
     uint64_t rtt_client_ns, rtt_provider_ns;
     uint64_t request_bytes, response_bytes; /* bodies, as the client sent and was sent them */
     int64_t cost_pico_usd, waste_pico_usd;  /* waste: the part of the cost that nobody got anything for */
+    int64_t known_pico_usd;                 /* of a cost that is not known as a whole: what is */
     uint64_t waste_tokens;
     struct usage usage;
     uint32_t chunks, in_flight;

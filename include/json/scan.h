@@ -85,8 +85,16 @@ static inline void json_scan_listen(struct json_scan *s, json_value_fn *on_value
 }
 /* The caller knows what the n bytes after the start are: a whole text whose values it has accounted for. */
 void json_scan_known(struct json_scan *s, size_t n);
-/* Makes `to` what `from` is: the same as assigning it, at the price of what is in use only. */
-void json_scan_copy(struct json_scan *to, const struct json_scan *from);
+/* Where a scanner stood between two feeds, in less room. */
+#define JSON_SAVED_FRAMES 7
+struct json_saved {
+    _Alignas(uint64_t) char state[96];
+    struct json_frame frames[JSON_SAVED_FRAMES];
+};
+/* False: it stands too deep for that, or in a name or a wanted scalar that was cut. */
+bool json_scan_save(struct json_saved *to, const struct json_scan *from);
+/* From then on `to` goes on where the other one stood; whom it tells stays as it is. */
+void json_scan_restore(struct json_scan *to, const struct json_saved *from);
 /* Bytes taken so far; after BAD, the offset of the first bad byte. */
 uint64_t json_scan_offset(const struct json_scan *s);
 

@@ -49,8 +49,9 @@ static enum step spend(struct body_reader *r, enum step next) {
     return too_much ? BAD : next;
 }
 
+/* Of a hexadecimal digit: letters are those with the seventh bit set, and count on from nine. */
 static unsigned hex_value(char c) {
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)(ascii_lower(c) - 'a') + 10;
+    return ((uint8_t)c & 15u) + 9u * ((uint8_t)c >> 6);
 }
 
 static enum step take_size(struct body_reader *r, char c) {

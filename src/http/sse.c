@@ -27,9 +27,19 @@ static const struct {
     [LINE_ERROR] = {SLICE_INIT("error"), SSE_ERROR_FIELD},
 };
 
-static uint8_t line_of(struct slice name) {
+static enum line line_of(struct slice name) {
     for (unsigned i = LINE_DATA; i < LINE_KINDS; i++)
-        if (slice_equal(lines_known[i].name, name)) return (uint8_t)i;
+        if (slice_equal(lines_known[i].name, name)) return (enum line)i;
+    return LINE_OTHER;
+}
+
+/* What nearly every line begins with, `name: `, when it is all here. */
+static enum line line_at(const char *p, const char *end) {
+    for (unsigned i = LINE_DATA; i < LINE_KINDS; i++) {
+        struct slice name = lines_known[i].name;
+        if ((size_t)(end - p) < name.n + 2 || memcmp(p, name.p, name.n) != 0) continue;
+        if (p[name.n] == ':' && p[name.n + 1] == ' ') return (enum line)i;
+    }
     return LINE_OTHER;
 }
 
@@ -40,22 +50,26 @@ struct report {
 };
 static const struct report nothing = {SSE_MORE, {NULL, 0}};
 
-/* The name is complete, at its colon or at the end of a line without one. */
-static struct report begin_field(struct sse_reader *r) {
-    size_t n = r->name_length <= sizeof r->name ? r->name_length : 0;
-    r->field = line_of((struct slice){r->name, n});
+static struct report begin_field(struct sse_reader *r, enum line field) {
+    r->field = (uint8_t)field;
     r->name_length = 0;
     r->flags |= INSIDE;
-    if (r->field == LINE_EVENT) return (struct report){SSE_EVENT_NAME, {"", 0}};
-    if (r->field != LINE_DATA) return nothing;
+    if (field == LINE_EVENT) return (struct report){SSE_EVENT_NAME, {"", 0}};
+    if (field != LINE_DATA) return nothing;
     bool again = r->flags & HAS_DATA;
     r->flags |= HAS_DATA;
     return again ? (struct report){SSE_DATA, {"\n", 1}} : nothing;
 }
 
+/* The name is complete, at its colon or at the end of a line without one. */
+static struct report end_name(struct sse_reader *r) {
+    size_t n = r->name_length <= sizeof r->name ? r->name_length : 0;
+    return begin_field(r, line_of((struct slice){r->name, n}));
+}
+
 static struct report end_line(struct sse_reader *r, char c) {
     struct report report = nothing;
-    if (r->state == NAME) report = begin_field(r);
+    if (r->state == NAME) report = end_name(r);
     if (r->state == LINE_START && (r->flags & INSIDE)) {
         report.kind = SSE_END;
         r->flags &= (uint8_t) ~(INSIDE | HAS_DATA);
@@ -75,7 +89,7 @@ static struct report take_name(struct sse_reader *r, char c) {
     }
     if (c == ':') {
         r->state = VALUE_START;
-        return begin_field(r);
+        return end_name(r);
     }
     if (r->name_length < sizeof r->name) r->name[r->name_length] = c;
     if (r->name_length <= sizeof r->name) r->name_length++; /* one more than fits: no name we know */
@@ -106,6 +120,12 @@ static struct report take_piece(struct sse_reader *r, const char *p, const char 
         return report;
     }
     if (r->state == VALUE) return take_value(r, p, end, used);
+    enum line line = r->state == LINE_START ? line_at(p, end) : LINE_OTHER;
+    if (line != LINE_OTHER) {
+        r->state = VALUE;
+        *used = lines_known[line].name.n + 2;
+        return begin_field(r, line);
+    }
     if (r->state != VALUE_START) return take_name(r, *p);
     r->state = VALUE;
     *used = *p == ' ';

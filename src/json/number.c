@@ -35,10 +35,10 @@ static bool is_number(struct slice token, bool cut) {
 }
 
 enum json_type token_type(struct slice token, bool cut) {
+    if (token.n > 0 && token.p[0] <= '9') return is_number(token, cut) ? JSON_NUMBER : JSON_NONE;
     if (slice_equal(token, SLICE("null"))) return JSON_NULL;
     if (slice_equal(token, SLICE("true"))) return JSON_TRUE;
-    if (slice_equal(token, SLICE("false"))) return JSON_FALSE;
-    return is_number(token, cut) ? JSON_NUMBER : JSON_NONE;
+    return slice_equal(token, SLICE("false")) ? JSON_FALSE : JSON_NONE;
 }
 
 static bool is_digit(char c) {
@@ -71,7 +71,20 @@ static struct decimal split_decimal(struct slice text) {
     return d;
 }
 
+/* Counts are mostly that: a few digits, the first of them no zero. */
+static bool plain_count(struct slice text, uint32_t *value) {
+    uint32_t v = 0;
+    if (text.n == 0 || text.n > 9 || (text.p[0] == '0' && text.n > 1)) return false;
+    for (size_t i = 0; i < text.n; i++) {
+        if (!is_digit(text.p[i])) return false;
+        v = v * 10 + (uint32_t)(text.p[i] - '0');
+    }
+    *value = v;
+    return true;
+}
+
 bool json_number_u32(struct slice text, uint32_t *value) {
+    if (plain_count(text, value)) return true;
     if (!is_number(text, false) || text.p[0] == '-') return false;
     struct decimal d = split_decimal(text);
     int64_t digit_count = (int64_t)(d.whole.n + d.fraction.n), point = (int64_t)d.whole.n + d.exponent;

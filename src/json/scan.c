@@ -540,9 +540,21 @@ void json_scan_known(struct json_scan *s, size_t n) {
     s->text_length = 0;
 }
 
-void json_scan_copy(struct json_scan *to, const struct json_scan *from) {
-    memcpy(to, from, offsetof(struct json_scan, frames) + from->live * sizeof from->frames[0]);
-    if (from->text_length > 0) memcpy(to->text, from->text, from->text_length);
+static_assert(offsetof(struct json_scan, frames) == sizeof(((struct json_saved *)NULL)->state), "it is kept whole");
+
+bool json_scan_save(struct json_saved *to, const struct json_scan *from) {
+    if (from->live > JSON_SAVED_FRAMES || from->text_length > 0) return false;
+    memcpy(to->state, from, sizeof to->state);
+    memcpy(to->frames, from->frames, from->live * sizeof from->frames[0]);
+    return true;
+}
+
+void json_scan_restore(struct json_scan *to, const struct json_saved *from) {
+    json_value_fn *on_value = to->on_value;
+    void *context = to->context;
+    memcpy(to, from->state, sizeof from->state);
+    memcpy(to->frames, from->frames, to->live * sizeof to->frames[0]);
+    json_scan_listen(to, on_value, context);
 }
 
 uint64_t json_scan_offset(const struct json_scan *s) {

@@ -68,5 +68,8 @@ static void value(struct reading *r, int own, const struct json_value *v) {
         if (value_is(v, blocks[i].type)) r->event.marks |= blocks[i].mark;
 }
 
-const struct dialect_table anthropic_table = {
-    .paths = paths, .path_count = sizeof paths / sizeof *paths, .rule = COUNTS_ADDENDS, .value = value};
+const struct dialect_table anthropic_table = {.paths = paths,
+                                              .path_count = sizeof paths / sizeof *paths,
+                                              .rule = COUNTS_ADDENDS,
+                                              .own_in_event = 1u << OWN_TYPE | 1u << OWN_BLOCK_TYPE,
+                                              .value = value};

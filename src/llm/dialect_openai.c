@@ -75,6 +75,7 @@ const struct dialect_table openai_table = {.paths = paths,
                                            .path_count = sizeof paths / sizeof *paths,
                                            .rule = COUNTS_INCLUSIVE,
                                            .done_text = true,
+                                           .own_in_event = 1u << OWN_OBJECT,
                                            .value = value,
                                            .verdict = verdict};
 

@@ -142,9 +142,11 @@ static void data_take(struct observer *o, struct slice text) {
     bool begins = !o->data_open;
     event_open(o);
     if (o->done_matched < done_text.n) done_match(o, text);
-    size_t known = begins ? prefix_take(&o->prefix, &o->scan, &o->reading, text) : 0;
-    text = (struct slice){text.p + known, text.n - known};
-    if (o->json != JSON_BAD) o->json = json_scan_feed(&o->scan, text.p, text.n);
+    if (o->done_matched == done_text.n) return; /* event_close() asks no further */
+    if (begins)
+        o->json = prefix_feed(&o->prefix, &o->scan, &o->reading, text);
+    else if (o->json != JSON_BAD)
+        o->json = json_scan_feed(&o->scan, text.p, text.n);
 }
 
 /* An empty piece begins a value: of several `event:` lines the last one names the event. */

@@ -1,30 +1,125 @@
-/* Remembering how events begin and end. The hard part is that skipping must be the same as reading: a snapshot is made
- * only where nothing of the event's own has been found yet (no token, count, finish or error), and where what was found
- * for the whole stream (the model's name) would be found again with the same result. */
+/* Remembering how events begin and end. The hard part is that skipping must be the same as reading. So only such values
+ * are skipped as change nothing but the event they stand in when they are told once more (is_repeatable()), and the
+ * event is put back as they left it; what follows from an event as a whole is worked out anew, by reading_event_end().
+ */
 #include "prefix.h"
 
 #include <assert.h>
 
-enum { TAILS_TRIED_MAX = 8, GROWTHS_TRIED_MAX = 4, TOKEN_BYTES_MAX = 256 };
+enum { PREFIX_BYTES_MIN = 32, TAILS_LEARNT_MAX = 8, TOKEN_BYTES_MAX = JSON_CAPTURE_BYTES };
 static_assert(TAIL_BYTES_MAX <= UINT8_MAX, "its length is kept in a byte");
 
-static size_t common_length(const struct prefix *p, struct slice text) {
-    size_t max = text.n < p->kept ? text.n : p->kept, n = 0;
-    for (; n + 8 <= max; n += 8)
-        if (memcmp(p->bytes + n, text.p + n, 8) != 0) break;
-    while (n < max && p->bytes[n] == text.p[n]) n++;
-    return n;
+/* Where the event counts the token's bytes. */
+static uint64_t *token_bytes(struct event *e, int token) {
+    return token == READ_TEXT ? &e->text_bytes : &e->reasoning_bytes[token - READ_REASONING];
 }
 
-/* Back to behind the last colon: the values of two events may begin with the same letters by chance. */
-static size_t trimmed(struct slice text, size_t n) {
-    while (n > 0 && text.p[n - 1] != ':') n--;
-    return n;
+/* ---- the token ---- */
+
+/* Where the token whose opening quote is at `from` has its closing one; 0: that must be left to the scanner. */
+static size_t token_end(struct slice text, size_t from, bool *escaped) {
+    size_t begin = from + 1, at = begin, end = text.n - begin < TOKEN_BYTES_MAX ? text.n : begin + TOKEN_BYTES_MAX;
+    *escaped = false;
+    for (; at < end && text.p[at] != '"'; at++) {
+        unsigned char c = (unsigned char)text.p[at];
+        if (c == '\\') {
+            *escaped = true;
+            if (++at == end) return 0;
+            c = (unsigned char)text.p[at];
+        }
+        if (c < ' ') return 0;
+    }
+    return at < end && at > begin ? at : 0;
 }
 
-/* What stands before the first object or array within: names of the answer and of its model, mostly. A stream's first
- * event has nothing to be compared with, but this its next ones are likely to begin with as well. */
-static size_t flat_length(struct slice text) {
+static uint64_t token_length(struct slice token, bool escaped) {
+    if (!escaped) return token.n;
+    struct json_value v = {.type = JSON_STRING, .text = token, .length = token.n, .escaped = true};
+    return value_text_bytes(&v);
+}
+
+size_t prefix_whole(const struct prefix *p, struct reading *r, struct slice text) {
+    size_t begin = p->length + 1u;
+    if (p->tail_length == 0 || text.n < begin + p->tail_length || memcmp(text.p, p->bytes, begin) != 0) return 0;
+    bool escaped;
+    size_t end = token_end(text, p->length, &escaped);
+    if (end == 0 || text.n - end < p->tail_length || memcmp(text.p + end, p->tail, p->tail_length) != 0) return 0;
+    r->event = p->whole;
+    *token_bytes(&r->event, p->token) = token_length((struct slice){text.p + begin, end - begin}, escaped);
+    return end + p->tail_length;
+}
+
+/* ---- learning ---- */
+
+/* What is seen of an event while it is scanned. */
+struct notes {
+    struct reading *reading;
+    uint64_t begin, end; /* of the first token, with its quotes */
+    int token;
+    unsigned tokens;
+    bool repeatable, repeatable_before; /* the values that are no token; … those before the first token */
+};
+
+static bool is_token(const struct json_value *v) {
+    bool text = v->id == READ_TEXT || (v->id >= READ_REASONING && v->id <= READ_REASONING_THIRD);
+    return text && v->type == JSON_STRING && v->length > 0;
+}
+
+static bool is_repeatable(const struct dialect_table *table, const struct json_value *v) {
+    switch (v->id) {
+    case READ_MODEL: /* the first one is kept */
+    case READ_TEXT:  /* here and in the next three: empty, or null */
+    case READ_REASONING:
+    case READ_REASONING_SECOND:
+    case READ_REASONING_THIRD:
+    case READ_INDEX:
+    case READ_CHOICE: /* without a finish: */
+    case READ_CHOICES:
+    case READ_USAGE: /* without counts, which are in no case here */
+    case READ_ERROR:
+        return true;
+    case READ_FINISH:
+        return v->type == JSON_NULL;
+    default:
+        return v->id >= READ_OWN && (table->own_in_event >> (v->id - READ_OWN) & 1) != 0;
+    }
+}
+
+static void note_value(void *context, const struct json_value *v) {
+    struct notes *n = context;
+    if (is_token(v)) {
+        if (n->tokens++ == 0)
+            n->begin = v->begin, n->end = v->end, n->token = v->id, n->repeatable_before = n->repeatable;
+    } else {
+        n->repeatable = n->repeatable && is_repeatable(n->reading->table, v);
+    }
+    reading_value(n->reading, v);
+}
+
+static void learn_tail(struct prefix *p, const struct reading *r, struct slice text, const struct notes *n) {
+    size_t quote = n->end - 1, length = text.n - quote;
+    if (n->tokens > 1 || !n->repeatable || length > TAIL_BYTES_MAX) return;
+    memcpy(p->tail, text.p + quote, length);
+    p->tail_length = (uint8_t)length;
+    p->whole = r->event;
+    p->token = n->token;
+}
+
+static void learn(struct prefix *p, const struct reading *r, struct slice text, const struct notes *n, bool whole) {
+    if (n->tokens == 0 || !n->repeatable_before || n->begin < PREFIX_BYTES_MIN || n->begin >= PREFIX_BYTES_MAX) return;
+    if (n->begin != p->length || memcmp(p->bytes, text.p, n->begin) != 0) {
+        if (memcmp(p->bytes, text.p, p->stem_length) != 0) p->stem_length = 0;
+        p->length = (uint16_t)n->begin;
+        p->tails_learnt = p->tail_length = 0;
+        p->stands = false;
+        memcpy(p->bytes, text.p, n->begin + 1u);
+    }
+    p->tails_learnt++;
+    if (whole) learn_tail(p, r, text, n);
+}
+
+/* How much of an event stands before the first object or array within. */
+static size_t stem_of(struct slice text) {
     size_t n = text.n < PREFIX_BYTES_MAX ? text.n : PREFIX_BYTES_MAX;
     if (n == 0) return 0;
     const char *array = memchr(text.p + 1, '[', n - 1), *object = memchr(text.p + 1, '{', n - 1);
@@ -32,150 +127,59 @@ static size_t flat_length(struct slice text) {
     return object != NULL ? (size_t)(object - text.p) : 0;
 }
 
-static void keep(struct prefix *p, struct slice text) {
-    p->kept = (uint16_t)(text.n < PREFIX_BYTES_MAX ? text.n : PREFIX_BYTES_MAX);
-    p->length = p->tail_length = 0;
-    memcpy(p->bytes, text.p, p->kept);
+/* Scans the stem and keeps it, if it says nothing of the event itself. Returns its length. */
+static size_t learn_stem(struct prefix *p, struct json_scan *scan, struct slice text, const struct notes *n) {
+    size_t length = stem_of(text);
+    if (length < PREFIX_BYTES_MIN) return 0;
+    json_scan_feed(scan, text.p, length);
+    if (!n->repeatable || n->reading->event.marks != 0 || !json_scan_save(&p->stem, scan)) return length;
+    p->stem_length = (uint16_t)length;
+    p->length = 0;
+    memcpy(p->bytes, text.p, length);
+    return length;
 }
 
-static bool is_blank(const struct event *e) {
-    return (e->marks & ~(uint32_t)MARK_INDEX) == 0 && e->fresh == 0 && e->finish_length == 0 && e->text_bytes == 0 &&
-           e->own == 0 && e->kind == 0 && e->own_bytes == 0;
+/* ---- using ---- */
+
+/* Brings the scanner to where the token begins. */
+static void stand_before_token(struct prefix *p, struct json_scan *scan, struct reading *r) {
+    if (p->stands) {
+        json_scan_restore(scan, &p->before_token);
+        r->event = p->before;
+        return;
+    }
+    json_scan_feed(scan, p->bytes, p->length);
+    p->stands = json_scan_save(&p->before_token, scan);
+    p->before = r->event;
 }
 
-static bool snapshot(struct prefix *p, const struct json_scan *scan, const struct event *event, size_t n) {
-    if (!is_blank(event)) return false;
-    json_scan_copy(&p->scan, scan);
-    p->event = *event;
-    p->length = (uint16_t)n;
-    p->tail_length = 0;
-    return true;
-}
-
-/* Scans the first n bytes, which two events have in common, and keeps the state behind them. */
-static size_t learn(struct prefix *p, struct json_scan *scan, const struct event *event, struct slice text, size_t n) {
-    bool more = json_scan_feed(scan, text.p, n) == JSON_MORE;
-    bool learnt = more && snapshot(p, scan, event, n);
-    keep(p, text);
-    if (learnt) p->length = (uint16_t)n;
-    return n;
-}
-
-/* The first events of a stream often differ where the later ones do not: the prefix that was learnt from them may be
- * shorter than it could be. So a few later ones are compared as well. `scan` is behind the prefix; returns how many
- * bytes it has taken beyond it. */
-static size_t grow(struct prefix *p, struct json_scan *scan, const struct event *event, struct slice text) {
-    size_t n = trimmed(text, common_length(p, text)), from = p->length;
-    p->growths_tried++;
-    p->kept = (uint16_t)(text.n < PREFIX_BYTES_MAX ? text.n : PREFIX_BYTES_MAX);
-    memcpy(p->bytes + from, text.p + from, p->kept - from);
-    if (n <= from) return 0;
-    if (json_scan_feed(scan, text.p + from, n - from) != JSON_MORE || !snapshot(p, scan, event, n))
-        p->growths_tried = GROWTHS_TRIED_MAX;
-    return n - from;
-}
-
-/* ---- behind the token ---- */
-
-/* Where the string that begins behind the prefix has its closing quote, if it is a token that can be told by its
- * length: not empty, nothing escaped, all of it here. 0: it is not. */
-static size_t token_end(const struct prefix *p, struct slice text) {
-    size_t begin = p->length + 1u;
-    if (text.n <= begin || text.p[p->length] != '"') return 0;
-    const char *quote = memchr(text.p + begin, '"', text.n - begin);
-    if (quote == NULL || quote == text.p + begin) return 0;
-    size_t end = (size_t)(quote - text.p);
-    return memchr(text.p + begin, '\\', end - begin) == NULL ? end : 0;
-}
-
-static bool tail_matches(const struct prefix *p, struct slice text, size_t quote) {
-    return p->tail_length > 0 && text.n - quote == p->tail_length &&
-           memcmp(text.p + quote, p->tail, p->tail_length) == 0;
-}
-
-struct tail_values {
-    struct reading *reading;
-    bool repeatable; /* told once more they would change nothing outside the event */
-};
-
-static void tail_value(void *context, const struct json_value *v) {
-    struct tail_values *t = context;
-    bool nothing = v->type == JSON_NULL && (v->id == READ_FINISH || v->id == READ_USAGE || v->id == READ_ERROR);
-    if (!nothing && v->id != READ_CHOICE && v->id != READ_CHOICES && v->id != READ_INDEX) t->repeatable = false;
-    reading_value(t->reading, v);
-}
-
-static bool is_token_only(const struct event *e, size_t token_bytes) {
-    const uint32_t allowed = MARK_VISIBLE | MARK_INDEX | MARK_CHOICES;
-    return (e->marks & MARK_VISIBLE) != 0 && (e->marks & ~allowed) == 0 && e->text_bytes == token_bytes &&
-           e->fresh == 0 && e->finish_length == 0 && e->own == 0 && e->kind == 0 && e->own_bytes == 0 &&
-           (e->reasoning_bytes[0] | e->reasoning_bytes[1] | e->reasoning_bytes[2]) == 0;
-}
-
-/* Scans the token and what follows it, apart, and keeps what that came to if another token would have come to the same
- * but for its length. */
-static void tail_learn(struct prefix *p, struct json_scan *scan, struct reading *r, struct slice text, size_t quote) {
-    size_t token_bytes = quote - p->length - 1;
-    struct slice tail = {text.p + quote, text.n - quote};
-    struct tail_values values = {r, true};
-    p->tails_tried++;
-    json_scan_feed(scan, text.p + p->length, quote - p->length);
-    bool silent = (r->event.marks & MARK_VISIBLE) == 0; /* the token is told with its closing quote */
-    json_scan_feed(scan, tail.p, 1);
-    bool text_told = is_token_only(&r->event, token_bytes);
-    json_scan_listen(scan, tail_value, &values);
-    enum json_state state = json_scan_feed(scan, tail.p + 1, tail.n - 1);
+static enum json_state feed(struct prefix *p, struct json_scan *scan, struct reading *r, struct slice text,
+                            size_t known) {
+    struct notes notes = {.reading = r, .repeatable = true};
+    json_scan_listen(scan, note_value, &notes);
+    if (known == 0) known = learn_stem(p, scan, text, &notes);
+    enum json_state state = json_scan_feed(scan, text.p + known, text.n - known);
     json_scan_listen(scan, reading_value, r);
-    if (state != JSON_DONE || !silent || !text_told || !values.repeatable) return;
-    if (!is_token_only(&r->event, token_bytes) || tail.n > TAIL_BYTES_MAX) return;
-    memcpy(p->tail, tail.p, tail.n);
-    p->tail_length = (uint8_t)tail.n;
-    p->tail_event = r->event;
+    learn(p, r, text, &notes, state == JSON_DONE);
+    return state;
 }
 
-static size_t known_take(struct prefix *p, struct json_scan *scan, struct reading *r, struct slice text) {
-    size_t quote = token_end(p, text);
-    if (quote > 0 && tail_matches(p, text, quote)) {
-        r->event = p->tail_event;
-        r->event.text_bytes = quote - p->length - 1;
+static bool begins_with(const struct prefix *p, struct slice text, size_t n) {
+    return n > 0 && text.n >= n && memcmp(p->bytes, text.p, n) == 0;
+}
+
+enum json_state prefix_feed(struct prefix *p, struct json_scan *scan, struct reading *r, struct slice text) {
+    if (!begins_with(p, text, p->stem_length > 0 ? p->stem_length : p->length)) return feed(p, scan, r, text, 0);
+    if (p->length == 0 || !begins_with(p, text, p->length + 1u)) {
+        if (p->stem_length > 0) json_scan_restore(scan, &p->stem);
+        return feed(p, scan, r, text, p->stem_length);
+    }
+    if (prefix_whole(p, r, text) == text.n) {
         json_scan_known(scan, text.n);
-        return text.n;
+        return JSON_DONE;
     }
-    size_t known = p->length;
-    json_scan_copy(scan, &p->scan);
-    r->event = p->event;
-    if (text.n > known && text.p[known] != '"' && p->growths_tried < GROWTHS_TRIED_MAX) {
-        known += grow(p, scan, &r->event, text);
-        quote = known == p->length ? token_end(p, text) : 0;
-    }
-    if (quote == 0 || p->tails_tried == TAILS_TRIED_MAX) return known;
-    tail_learn(p, scan, r, text, quote);
-    return text.n;
-}
-
-size_t prefix_take(struct prefix *p, struct json_scan *scan, struct reading *r, struct slice text) {
-    if (p->length > 0 && text.n >= p->length && memcmp(p->bytes, text.p, p->length) == 0)
-        return known_take(p, scan, r, text);
-    size_t n = trimmed(text, p->kept > 0 ? common_length(p, text) : flat_length(text));
-    if (n >= PREFIX_BYTES_MIN) return learn(p, scan, &r->event, text, n);
-    keep(p, text);
-    return 0;
-}
-
-/* Where the token ends that begins at `from`: at the first byte that is not plain, or is one too many. */
-static size_t plain_end(struct slice text, size_t from) {
-    size_t at = from, end = text.n - from < TOKEN_BYTES_MAX ? text.n : from + TOKEN_BYTES_MAX;
-    while (at < end && text.p[at] != '"' && text.p[at] != '\\' && (unsigned char)text.p[at] >= ' ') at++;
-    return at;
-}
-
-size_t prefix_whole(const struct prefix *p, struct reading *r, struct slice text) {
-    size_t from = p->length + 1u;
-    if (p->tail_length == 0 || text.n < from + p->tail_length || text.p[p->length] != '"') return 0;
-    if (memcmp(text.p, p->bytes, p->length) != 0) return 0;
-    size_t at = plain_end(text, from);
-    if (at == from || text.n - at < p->tail_length || memcmp(text.p + at, p->tail, p->tail_length) != 0) return 0;
-    r->event = p->tail_event;
-    r->event.text_bytes = at - from;
-    return at + p->tail_length;
+    reading_event_begin(r);
+    stand_before_token(p, scan, r);
+    if (p->tails_learnt < TAILS_LEARNT_MAX) return feed(p, scan, r, text, p->length);
+    return json_scan_feed(scan, text.p + p->length, text.n - p->length);
 }

@@ -92,8 +92,9 @@ struct dialect_table {
     const struct json_path *paths;
     size_t path_count;
     enum counts_rule rule;
-    bool counts_replace; /* a usage object replaces the earlier one whole */
-    bool done_text;      /* data: [DONE] is the terminator */
+    bool counts_replace;   /* a usage object replaces the earlier one whole */
+    bool done_text;        /* data: [DONE] is the terminator */
+    uint32_t own_in_event; /* bit n: what value() does with READ_OWN + n changes nothing but the event */
     void (*value)(struct reading *r, int own, const struct json_value *v);
     void (*event)(struct reading *r);                       /* before the verdict; or NULL */
     enum event_verdict (*verdict)(const struct reading *r); /* of an event without token, error, end; or NULL */

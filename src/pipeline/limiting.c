@@ -162,7 +162,7 @@ void limits_settle(struct exchange *x, const struct record *r) {
         estimate_learn(&w->estimates, x->target->model_id, x->body_received, u);
     if (w->shared != NULL ? x->ticket == NULL : x->hold.tenant == NULL) return;
     uint64_t tokens = (uint64_t)u->input + u->output;
-    uint64_t cost = r->cost_pico_usd > 0 ? (uint64_t)r->cost_pico_usd : 0;
+    uint64_t cost = (uint64_t)r->known_pico_usd;
     if (tokens == 0 && !u->input_known && !u->output_known && loss_unsaid(x)) {
         tokens = x->input_tokens_estimate;
         cost = cost_of(x, tokens, 0);

@@ -97,15 +97,37 @@ void loss_note(const struct attempt *a, enum failure f) {
     x->failover->losses = l;
 }
 
-void losses_book(const struct exchange *x, struct record *r) {
+static bool is_used(const struct usage *u) {
+    return u->input > 0 || u->output > 0;
+}
+
+static int64_t sum(int64_t a, int64_t b) { /* neither is negative */
+    return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
+/* What one attempt used, for its price (NULL: not known) and as a part of the waste or not. */
+static void cost_add(struct record *r, const struct price *price, const struct usage *u, bool wasted) {
+    if (wasted) r->waste_tokens += (uint64_t)u->input + u->output;
+    if (price == NULL) {
+        r->cost_pico_usd = COST_UNKNOWN;
+        return;
+    }
+    int64_t cost = price_cost(price, u);
+    r->known_pico_usd = sum(r->known_pico_usd, cost);
+    if (wasted) r->waste_pico_usd = sum(r->waste_pico_usd, cost);
+    if (r->cost_pico_usd != COST_UNKNOWN) r->cost_pico_usd = r->known_pico_usd;
+}
+
+void costs_book(const struct exchange *x, struct record *r) {
+    r->cost_pico_usd = r->known_pico_usd = r->waste_pico_usd = 0;
+    r->waste_tokens = 0;
+    r->wasted = loss_is_all(x, &r->usage);
+    if (x->target != NULL && (is_used(&r->usage) || x->source == SOURCE_NONE))
+        cost_add(r, attempt_price(x->attempt), &r->usage, r->wasted);
     for (const struct loss *l = x->failover != NULL ? x->failover->losses : NULL; l != NULL; l = l->next) {
         struct usage u = l->usage;
         if (!u.input_known)
             u.input = r->usage.input_known ? r->usage.input : (uint32_t)(x->body_received / BYTES_A_TOKEN);
-        r->waste_tokens += (uint64_t)u.input + u.output;
-        int64_t cost = l->price != NULL ? price_cost(l->price, &u) : 0;
-        if (cost <= 0) continue;
-        r->waste_pico_usd += cost;
-        r->cost_pico_usd = r->cost_pico_usd == COST_UNKNOWN ? COST_UNKNOWN : r->cost_pico_usd + cost;
+        if (is_used(&u)) cost_add(r, l->price, &u, true);
     }
 }

@@ -17,5 +17,6 @@ const struct price *attempt_price(const struct attempt *a);
 /* The attempt is given up, for that failure (none: it is cancelled). Where the provider has work to bill, that is kept
  * until the exchange settles. */
 void loss_note(const struct attempt *a, enum failure f);
-/* Adds what was noted to the record: the money to its cost too, which is all that the exchange cost. */
-void losses_book(const struct exchange *x, struct record *r);
+/* Fills in what the exchange cost, for what the record says that its last attempt used and what was noted of those
+ * before it: all of it is the cost, which is not known when any part of it is not. */
+void costs_book(const struct exchange *x, struct record *r);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "loss.h"
+#include "race.h"
 #include "redact.h"
 #include "retry_hint.h"
 #include "respond.h"
@@ -106,8 +107,9 @@ static bool answer_is_cut(const struct attempt *a) {
 static void debug_comment(const struct attempt *a, struct buf *out) {
     const struct exchange *x = a->exchange;
     const struct observation *seen = observer_seen(a->observer);
-    struct usage usage;
-    attempt_usage(a, &usage);
+    struct record costs = {0};
+    attempt_usage(a, &costs.usage);
+    costs_book(x, &costs);
     uint64_t now = x->worker->loop->now_ns;
     buf_append_text(out, ": weir {\"total_ms\":");
     json_text_ms(out, now - x->ledger.begin_ns);
@@ -116,10 +118,9 @@ static void debug_comment(const struct attempt *a, struct buf *out) {
         json_text_ms(out, (x->ttft_written_ns != 0 ? x->ttft_written_ns : now) - x->received_ns);
     else
         buf_append_text(out, "null");
-    buf_printf(out, ",\"input_tokens\":%u,\"output_tokens\":%u,\"cost_usd\":", usage.input, usage.output);
-    const struct price *price = attempt_price(a);
-    if (price != NULL)
-        json_text_usd(out, price_cost(price, &usage));
+    buf_printf(out, ",\"input_tokens\":%u,\"output_tokens\":%u,\"cost_usd\":", costs.usage.input, costs.usage.output);
+    if (costs.cost_pico_usd != COST_UNKNOWN)
+        json_text_usd(out, costs.cost_pico_usd);
     else
         buf_append_text(out, "null");
     buf_append_text(out, "}\n\n");
@@ -128,6 +129,7 @@ static void debug_comment(const struct attempt *a, struct buf *out) {
 static void end_send(struct attempt *a, struct outgoing *out) {
     struct exchange *x = a->exchange;
     struct buf comment = {0}, end = {0};
+    race_won(a); /* it may have come whole: what the other one used is part of the cost */
     if (x->debug && a->observer != NULL && observer_shape(a->observer) == ANSWER_SSE && a->framing != FRAMING_LENGTH) {
         debug_comment(a, &comment);
         outgoing_body(a, out, buf_slice(&comment));

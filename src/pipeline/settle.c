@@ -7,7 +7,6 @@
 #include "facts/names.h"
 #include "given_up.h"
 #include "limiting.h"
-#include "llm/price.h"
 #include "loss.h"
 #include "pipeline/exchange.h"
 #include "race.h"
@@ -52,19 +51,7 @@ static void numbers_book(const struct exchange *x, struct record *r) {
     if (c != NULL && c->tls && !c->tls_told) r->tls_in_ns = c->tls_in_ns;
     r->rtt_client_ns = c != NULL && c->conn != NULL ? conn_rtt_ns(c->conn) : 0;
     r->rtt_provider_ns = x->attempt->rtt_ns;
-    r->cost_pico_usd = COST_UNKNOWN;
-    const struct price *price = attempt_price(x->attempt);
-    bool nothing_used = r->usage.input == 0 && r->usage.output == 0;
-    if (x->target == NULL || (nothing_used && x->source != SOURCE_NONE))
-        r->cost_pico_usd = 0;
-    else if (price != NULL)
-        r->cost_pico_usd = price_cost(price, &r->usage);
-    r->wasted = loss_is_all(x, &r->usage);
-    if (r->wasted) {
-        r->waste_tokens = (uint64_t)r->usage.input + r->usage.output;
-        if (r->cost_pico_usd > 0) r->waste_pico_usd = r->cost_pico_usd;
-    }
-    losses_book(x, r);
+    costs_book(x, r);
     r->callback_ns = x->callback_ns;
     r->request_bytes = x->body_received;
     r->response_bytes = x->response_bytes;

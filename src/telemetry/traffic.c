@@ -152,7 +152,7 @@ void traffic_add(struct traffic *t, const struct record *r) {
                                                r->usage.cache_write, r->usage.reasoning};
     for (int i = 0; i < TOKEN_TYPE_COUNT; i++)
         if (tokens[i] > 0) counter_add(&g->tokens[i], tokens[i]);
-    money_add(&g->cost_pico_usd, r->cost_pico_usd);
+    money_add(&g->cost_pico_usd, r->cost_pico_usd != COST_UNKNOWN ? r->cost_pico_usd : r->known_pico_usd);
     money_add(&g->waste_pico_usd, r->waste_pico_usd);
     if (r->waste_tokens > 0) counter_add(&g->waste_tokens, r->waste_tokens);
     measures_add(g, r);

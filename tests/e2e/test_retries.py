@@ -468,6 +468,53 @@ def test_what_a_loser_used_counts_against_its_tenants_limits(own, raw, key):
     assert settled["usd_per_day"]["used"] == float(record["cost_usd"]) and record["waste_usd"] > 0
 
 
+def test_the_debug_comment_tells_the_cost_that_the_record_tells(retrying, others, key):
+    go = slow_then_quick(others[0])
+    answer = ask(retrying, {**key, "x-weir-debug": "1"}, "hedged", stream=True)
+    go.set()
+    assert answer.complete and answer.get("x-weir-attempts") == "2"
+    comment = next(line for line in answer.body.splitlines() if line.startswith(b": weir "))
+    told, record = json.loads(comment.removeprefix(b": weir "), parse_float=Decimal), retrying.record(answer)
+    assert record["waste_usd"] > 0 and told["cost_usd"] == record["cost_usd"]
+    assert told["input_tokens"] == record["input_tokens"] and told["output_tokens"] == record["output_tokens"]
+
+
+@pytest.mark.parametrize("slow, quick", [("nobody-knows-its-price", "gpt-4o"), ("gpt-4o", "nobody-knows-its-price")])
+def test_a_cost_is_not_told_without_the_price_of_a_loser_but_what_is_known_counts(own, raw, key, slow, quick):
+    raced = {
+        "targets": [{"provider": "raw", "model": slow, "weight": 10000}, {"provider": "raw", "model": quick}],
+        "balance": "latency",  # the second one of the two is drawn for the hedge
+        "hedge": {"after": "80ms", "budget": "100%"},
+    }
+    limits = {"usd_per_day": 5}
+    gateway = own(models={"raced": raced}, tenants={"acme": {**tenants()["acme"], "limits": limits}})
+    go = threading.Event()
+
+    def handler(connection, request):
+        if json.loads(request.body)["model"] == slow and not go.wait(10):
+            return
+        events = b"".join(chat_events()).replace(b'"raw-1"', b'"%s"' % request.json()["model"].encode())
+        connection.send(STREAM_HEAD + chunk(events) + LAST_CHUNK)
+
+    raw.handler = handler
+    answer = ask(gateway, key, "raced", stream=True)
+    while answer.get("x-weir-attempts") != "2":  # one of ten thousand draws
+        answer = ask(gateway, key, "raced", stream=True)
+    go.set()
+    record = gateway.record(answer)
+    winner = (11 * Decimal("2.5") + 3 * 10) / 1_000_000
+    loser = 11 * Decimal("2.5") / 1_000_000
+    known = winner if quick == "gpt-4o" else loser
+    assert record["cost_usd"] is None and record["waste_usd"] == (0 if quick == "gpt-4o" else loser)
+
+    def used():
+        answer = gateway.get("/weir/usage", key).json()
+        rows = {row["limit"]: row for row in answer["limits"]}
+        return rows["usd_per_day"]["used"], answer["today"]["cost_usd"], answer["today"]["waste_usd"]
+
+    wait_until(lambda: used() == (float(known), float(known), float(record["waste_usd"])), 4, "what is known of it")
+
+
 def test_a_budget_is_kept(retrying, others, key):
     others[0].handler = lambda c, r: (time.sleep(0.15), answer_chat(c, r))
     attempts = []

@@ -58,6 +58,24 @@ static const char *odd_shape(void) {
                   "event: error\ndata: {\"id\":\"chatcmpl-1\"}\n\n", "data: [DONE]\n\n");
 }
 
+/* What stands before a stream's choices, or behind them. */
+#define STEM_SHAPE(stem)                                                                                               \
+    "data: {\"id\":\"chatcmpl-1\",\"created\":1234567890," stem                                                        \
+    "\"model\":\"%1\",\"choices\":[{\"index\":%2,\"delta\":{%3},\"finish_reason\":%4}]%5}\n\n"
+#define COUNTED_STEM(tokens) STEM_SHAPE("\"usage\":{\"completion_tokens\":" tokens "},")
+
+static const char *shape_of(unsigned variety) {
+    if (variety == 13) return ONE_OF(COUNTED_STEM("3"), COUNTED_STEM("3"), COUNTED_STEM("4"));
+    if (variety == 14)
+        return ONE_OF(STEM_SHAPE("\"object\":\"chunk\","), STEM_SHAPE("\"object\":\"chunk\","),
+                      STEM_SHAPE("\"object\":\"error\","), STEM_SHAPE("\"error\":0,"), STEM_SHAPE("\"error\":1,"));
+    if (variety == 15)
+        return ONE_OF("data: {\"choices\":[{\"index\":%2,\"delta\":{%3},\"finish_reason\":%4}],\"model\":\"%1\"%5}\n\n",
+                      "data: {\"choices\":[{\"index\":%2,\"delta\":{%3},\"finish_reason\":%4}],\"model\":\"%1\"%5}\n\n",
+                      STEM_SHAPE("\"object\":\"chunk\","), USUAL_SHAPE);
+    return USUAL_SHAPE;
+}
+
 /* How much the events of one stream differ is the stream's own: some are as regular as real ones. */
 static size_t event_put(char *at, size_t room, unsigned variety) {
     enum { NOTHING = 0, INDEX = 1, FINISH = 2, MODEL = 4, DELTA = 8, ENDING = 16, SHAPE = 32 };
@@ -65,14 +83,19 @@ static size_t event_put(char *at, size_t room, unsigned variety) {
     if (replay_random(&state) % 8 < variety) varied = 1u << replay_random(&state) % 6;
     if (variety == 8) varied |= replay_random(&state);
     if (variety == 9) varied = ENDING;
-    const char *index = varied & INDEX ? ONE_OF("0", "1", "70", "\"0\"") : "0";
+    const char *index = varied & INDEX ? ONE_OF("0", "1", "70", "\"0\"") : variety % 2 ? "1" : "0";
     const char *finish = varied & FINISH ? ONE_OF("\"stop\"", "\"\"", "\"error\"", "7") : "null";
-    const char *model = varied & MODEL ? ONE_OF("m", "n", "") : "m";
+    const char *model =
+        varied & MODEL ? ONE_OF("m", "n", "", "a-long-name-of-a-model[1m]", "a-long-name-of-a-model[2m]") : "m";
     const char *plain = ONE_OF("\"content\":\"a\"", "\"content\":\"bcd\"", "\"content\":\"ef: g\"");
     if (variety == 10) plain = ONE_OF("\"audio\":{\"data\":\"QUJD\"}", "\"audio\":{\"data\":\"QUJDREVG\"}");
+    if (variety == 11) plain = ONE_OF("\"reasoning\":\"a\"", "\"reasoning\":\"bcd\"", "\"content\":\"e\"");
+    if (variety == 12)
+        plain = ONE_OF("\"content\":\"a\\n\"", "\"content\":\"\\\\\"", "\"content\":\"\\u00e9\\ud83d\\ude00.\"",
+                       "\"content\":\"\\\"b\"", "\"content\":\"c\\\n\"", "\"content\":\"\n\"", "\"content\":\"d\"");
     const char *rest = varied & ENDING ? ending() : "";
     const char *what = varied & DELTA ? delta() : plain;
-    const char *shape = varied & SHAPE ? odd_shape() : USUAL_SHAPE;
+    const char *shape = varied & SHAPE ? odd_shape() : shape_of(variety);
     return filled(at, room, shape, (const char *const[]){model, index, what, finish, rest});
 }
 
@@ -92,26 +115,56 @@ static void same(const struct fixture *f, const struct replay *a, const struct r
                  (unsigned long long)x->text_bytes, (unsigned long long)y->text_bytes, f->body);
 }
 
-static void streams_of_like_events_are_observed_as_if_each_was_read(void **unused) {
-    (void)unused;
+/* Ollama's lines: tokens and counts stand before the first object or array as well. */
+static size_t line_put(char *at, size_t room, unsigned variety) {
+#define LINE(members) "{\"model\":\"%1\",\"created_at\":\"2026\"," members "}\n"
+    static const char *const shapes[] = {
+        LINE("\"message\":{\"role\":\"assistant\",\"content\":\"%2\"},\"done\":false"),
+        LINE("\"response\":\"%2\",\"done\":false,\"context\":[1]"),
+        LINE("\"eval_count\":%3,\"message\":{\"content\":\"%2\"},\"done\":false"),
+        LINE("\"done\":true,\"done_reason\":\"stop\",\"context\":[1]"),
+        LINE("\"total_duration\":%3,\"message\":{\"content\":\"%2\"},\"done\":false"),
+        "{\"message\":{\"content\":\"%2\"},\"eval_count\":%3,\"total_duration\":%3}\n",
+    };
+    enum { SHAPES = sizeof shapes / sizeof *shapes };
+    const char *shape = shapes[replay_random(&state) % 4 > 0 ? variety % SHAPES : replay_random(&state) % SHAPES];
+    return filled(
+        at, room, shape,
+        (const char *const[]){ONE_OF("m", "m", "n"), ONE_OF("Hi", " you", ""), ONE_OF("3", "3", "4"), "", ""});
+}
+
+static unsigned observe_alike(struct fixture *f, size_t (*put)(char *at, size_t room, unsigned variety),
+                              unsigned varieties) {
     static char body[65536];
     unsigned tokens = 0;
+    f->body = body;
     for (uint32_t seed = 1; seed <= STREAMS; seed++) {
         state = seed * 2654435761u;
-        unsigned events = 2 + replay_random(&state) % 40, variety = replay_random(&state) % 11;
+        unsigned events = 2 + replay_random(&state) % 40, variety = replay_random(&state) % varieties;
         size_t n = 0;
-        for (unsigned i = 0; i < events; i++) n += event_put(body + n, sizeof body - n, variety);
-        struct fixture f = {
-            .dialect = DIALECT_OPENAI, .operation = OPERATION_CHAT, .type = "text/event-stream", .body = body};
-        struct replay bytes = replay_cut(&f, 1), whole = replay_cut(&f, 0), pieces = replay_cut(&f, seed + 1);
-        same(&f, &bytes, &whole);
-        same(&f, &bytes, &pieces);
+        for (unsigned i = 0; i < events; i++) n += put(body + n, sizeof body - n, variety);
+        struct replay bytes = replay_cut(f, 1), whole = replay_cut(f, 0), pieces = replay_cut(f, seed + 1);
+        same(f, &bytes, &whole);
+        same(f, &bytes, &pieces);
         tokens += bytes.seen.chunks;
     }
-    assert_true(tokens > STREAMS * 5);
+    return tokens;
+}
+
+static void streams_of_like_events_are_observed_as_if_each_was_read(void **unused) {
+    (void)unused;
+    struct fixture f = {.dialect = DIALECT_OPENAI, .operation = OPERATION_CHAT, .type = "text/event-stream"};
+    assert_true(observe_alike(&f, event_put, 16) > STREAMS * 5);
+}
+
+static void lines_that_are_alike_are_observed_as_if_each_was_read(void **unused) {
+    (void)unused;
+    struct fixture f = {.dialect = DIALECT_OPENAI, .operation = OPERATION_CHAT, .type = "application/x-ndjson"};
+    assert_true(observe_alike(&f, line_put, 6) > STREAMS * 5);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(streams_of_like_events_are_observed_as_if_each_was_read)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(streams_of_like_events_are_observed_as_if_each_was_read),
+                                       cmocka_unit_test(lines_that_are_alike_are_observed_as_if_each_was_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
