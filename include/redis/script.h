@@ -6,7 +6,8 @@
 #define REDIS_SCRIPTS(X)                                                                                               \
     X(probe)                                                                                                           \
     X(count)                                                                                                           \
-    X(count_read)
+    X(count_read)                                                                                                      \
+    X(count_mark)
 
 #define REDIS_SCRIPT_ENUM(name) REDIS_SCRIPT_##name,
 enum redis_script_id { REDIS_SCRIPTS(REDIS_SCRIPT_ENUM) REDIS_SCRIPT_COUNT };

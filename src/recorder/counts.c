@@ -3,7 +3,9 @@
  * does not say: a call without an answer may have been carried out, or still be; its rows stay marked as changed, and
  * numbers that only grow keep a late one from overwriting a newer. Each hash knows the number it was told last: less
  * than what was answered before means that Redis lost data, and everything kept here is told again. A hash of this
- * replica alone, written every second, shows that also where nothing was counted. */
+ * replica alone, the mark, shows that also where nothing was counted: every second it gets the next number, if the one
+ * that is known stands there. (Were it written over, a write whose answer is late would hide that there had been
+ * nothing.) Until a mark is known to stand there nothing else is told. */
 #include "recorder/counts.h"
 
 #include <pthread.h>
@@ -18,7 +20,7 @@
 #include "redis/usage_key.h"
 #include "telemetry/row_text.h"
 
-enum { KEYS_MAX = 32, ITEMS_MAX = 400, TELLING_BYTES_MAX = 131072, ALIVE_TTL_S = 86400 };
+enum { KEYS_MAX = 32, ITEMS_MAX = 400, TELLING_BYTES_MAX = 131072, MARK_TTL_S = 86400 };
 #define TICK_NS NS_PER_S
 #define AFTER_LOOK_NS (100 * NS_PER_MS) /* the recorder looks at the second */
 #define AGAIN_NS (20 * NS_PER_MS)       /* when stopping */
@@ -35,12 +37,12 @@ struct counts {
     struct timer tick;
     struct message stop;
     pthread_t thread;
-    uint64_t number;                   /* of the last telling */
-    uint64_t alive_number, alive_told; /* of this replica's own hash: last sent; last known to have arrived */
-    unsigned waiting;                  /* calls without an answer */
-    bool failed;                       /* in this round */
-    bool lost;                         /* Redis has lost data, and was not told all again yet */
-    uint64_t forget_ns;                /* … and is not before then */
+    uint64_t number;            /* of the last telling */
+    uint64_t mark, mark_number; /* of this replica's own hash: known to be there (0: none); last sent */
+    unsigned waiting;           /* calls without an answer */
+    bool failed;                /* in this round */
+    bool lost;                  /* Redis has lost data, and was not told all again yet */
+    uint64_t forget_ns;         /* … and is not before then */
     bool stopping;
     uint64_t stop_by_ns;
     struct telling *open;           /* being put together */
@@ -100,12 +102,13 @@ static void telling_done(void *context, const struct redis_result *result) {
     call_ended(c, good);
 }
 
-static void alive_done(void *context, const struct redis_result *result) {
+/* A higher number than the one known is of an earlier call that had no answer: it found the one known. */
+static void mark_done(void *context, const struct redis_result *result) {
     struct counts *c = context;
-    int64_t last = result->failure == REDIS_OK ? redis_item_integer(result->reply, 0, -1) : -1;
+    int64_t last = result->failure == REDIS_OK && result->reply->type == REDIS_INTEGER ? result->reply->integer : -1;
     if (last >= 0) {
-        if ((uint64_t)last < c->alive_told) c->lost = true;
-        c->alive_told = c->alive_number > (uint64_t)last ? c->alive_number : (uint64_t)last;
+        if ((uint64_t)last < c->mark) c->lost = true;
+        c->mark = (uint64_t)last == c->mark ? c->mark_number : (uint64_t)last;
     }
     call_ended(c, last >= 0);
 }
@@ -189,21 +192,20 @@ static void telling_send(struct telling *t) {
         telling_free(t);
 }
 
-static void alive_tell(struct counts *c) {
+static void mark_tell(struct counts *c) {
     struct buf key = {0};
-    char number[24], ttl[24], now[24];
+    char known[24], next[24], ttl[24];
     redis_key_append(&key, slice_of(c->prefix), slice_of(c->replica), SLICE("alive"), NULL, 0);
-    c->alive_number = ++c->number;
-    numbers_write(number, c->alive_number);
-    numbers_write(ttl, ALIVE_TTL_S);
-    numbers_write(now, (uint64_t)clock_wall_ns(c->loop->now_ns) / NS_PER_S);
-    const struct slice words[] = {buf_slice(&key), slice_of(c->replica), slice_of(number), slice_of(ttl),
-                                  SLICE("1"),      SLICE("at"),          slice_of(now)};
-    call(c, &(struct redis_call){.script = redis_script(REDIS_SCRIPT_count),
+    c->mark_number = ++c->number;
+    numbers_write(known, c->mark);
+    numbers_write(next, c->mark_number);
+    numbers_write(ttl, MARK_TTL_S);
+    const struct slice words[] = {buf_slice(&key), slice_of(known), slice_of(next), slice_of(ttl)};
+    call(c, &(struct redis_call){.script = redis_script(REDIS_SCRIPT_count_mark),
                                  .words = words,
                                  .word_count = sizeof words / sizeof *words,
                                  .key_count = 1,
-                                 .done = alive_done,
+                                 .done = mark_done,
                                  .context = c});
     buf_clear(&key);
 }
@@ -292,7 +294,6 @@ static void tell_all_again(struct counts *c) {
     if (log_once_a_minute(&gate)) log_warn("usage: Redis has lost what it was told; all that is kept is told again");
     usage_forget_sent(c->options.usage);
     memset(c->tenants, 0, sizeof c->tenants);
-    c->alive_told = 0;
     c->lost = false;
     c->forget_ns = c->loop->now_ns + FORGET_NS;
 }
@@ -301,15 +302,15 @@ static void round_begin(struct counts *c) {
     c->failed = false;
     if (loss_is_due(c)) tell_all_again(c);
     c->waiting = 1; /* until all calls are made */
-    alive_tell(c);
-    if (!c->failed) usage_unsent_each(c->options.usage, unsent_take, c);
+    mark_tell(c);
+    if (!c->failed && c->mark != 0) usage_unsent_each(c->options.usage, unsent_take, c);
     open_send(c);
     call_ended(c, true);
 }
 
 /* All calls of the round have ended. */
 static void round_go_on(struct counts *c) {
-    bool all = !c->failed && !loss_is_due(c) && usage_is_sent(c->options.usage);
+    bool all = !c->failed && c->mark != 0 && !loss_is_due(c) && usage_is_sent(c->options.usage);
     if (!c->stopping) {
         next_tick(c, c->failed || all ? until_next_look_ns(c) : AGAIN_NS);
         return;

@@ -185,7 +185,7 @@ def own(start, mock, raw):
 @pytest.fixture
 def one_day():
     """The test does not see a new day begin: what was counted for the old one would be gone."""
-    if to_midnight() < 45:
+    if to_midnight() < 100:
         time.sleep(to_midnight() + 1)
 
 

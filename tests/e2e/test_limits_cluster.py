@@ -81,8 +81,8 @@ def test_a_replica_that_takes_over_goes_on_with_what_was_counted(cluster, fleet)
     replica = nodes.add_replica(master)
     gateways = fleet(nodes, {"requests_per_minute": 100000, "usd_per_day": 100}, timeout="100ms")
     assert set(hammer(gateways, 40)) == {200}
-    before = 80
-    wait_until(lambda: usage(gateways[0])[("requests_per_minute", None)]["used"] == before, 10, "all of them to be told")
+    before = 80  # or more: one whose answer was late may be counted twice
+    wait_until(lambda: usage(gateways[0])[("requests_per_minute", None)]["used"] >= before, 10, "all of them to be told")
     assert master.call("WAIT", 1, 5000) >= 0
     taken_over = threading.Event()
 

@@ -37,11 +37,13 @@ def api(gateway, query="", status=200):
     return answer.json()
 
 
-def every(gateway, query):
-    """All pages."""
+def every(gateway, query, scope=None):
+    """All pages; None when one of them is of another scope than what is asked for."""
     rows, cursor = [], None
     while True:
         page = api(gateway, query + (f"&cursor={cursor}" if cursor else ""))
+        if scope not in (None, page["scope"]):
+            return None
         rows += page["rows"]
         cursor = page["next"]
         if cursor is None:

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -56,7 +57,7 @@ static struct slice numbered(char *out, size_t bytes, const char *prefix, unsign
 static void *add_shared(void *context) {
     uint32_t *ids = context;
     char text[32];
-    while (!atomic_load(&go)) continue;
+    while (!atomic_load(&go)) sched_yield();
     for (unsigned i = 0; i < SHARED; i++) {
         struct slice name = numbered(text, sizeof text, "shared", i);
         ids[i] = i % 2 ? name_id(name) : name_known(name);

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/log.h"
@@ -157,7 +158,7 @@ static void the_same_target_is_the_same_health(void **state) {
 
 /* ---- from many threads ---- */
 
-enum { THREADS = 4, ROUNDS = 3000 };
+enum { THREADS = 4, ROUNDS = 1000 };
 static _Atomic unsigned probes[ROUNDS], arrived;
 
 static void *prober(void *context) {
@@ -167,7 +168,8 @@ static void *prober(void *context) {
         uint64_t now = BEGIN + i * 4 * HEALTH_COOL_MAX_NS;
         if (health_enter(&h, now, &is_probe) && is_probe) atomic_fetch_add(&probes[i], 1);
         atomic_fetch_add(&arrived, 1);
-        while (atomic_load(&arrived) < (i + 1) * THREADS) continue;
+        for (unsigned looked = 0; atomic_load(&arrived) < (i + 1) * THREADS; looked++)
+            if (looked > 2000) sched_yield(); /* a busy machine: those who are missing need it */
     }
     return NULL;
 }
