@@ -140,3 +140,7 @@ void echoes_blank(struct echoes *e, char *p, size_t n) {
     for (size_t i = 0; i < head; i++)
         if (edge[i] == '*') p[i] = '*';
 }
+
+void echoes_forget(struct echoes *e) {
+    e->tail_length = 0;
+}

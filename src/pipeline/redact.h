@@ -16,3 +16,5 @@ struct slice redact_end(struct redactor *r);                     /* the rest */
 struct echoes;
 struct echoes *echoes_new(struct arena *arena, struct slice secret);
 void echoes_blank(struct echoes *e, char *p, size_t n);
+/* What comes next does not follow upon what was looked at last. */
+void echoes_forget(struct echoes *e);

@@ -1,6 +1,7 @@
-/* The relay. The hard part is doing as little as possible: bytes go from the read buffer to the client's socket in
- * one send, and are looked at afterwards, unless the answer ends in this very read: then it is looked at
- * first, because whether it is complete decides how it ends. */
+/* The relay. The hard part is doing as little as possible: bytes go from the read buffer to the client's socket in one
+ * send. An object is looked at afterwards, unless the answer ends in this very read: then it is looked at first,
+ * because whether it is complete decides how it ends. Events are looked at first always: one that is an error must not
+ * take the provider's key along. */
 #include "relay.h"
 
 #include "base/clock.h"
@@ -65,8 +66,9 @@ static void gaps_count(struct attempt *a) {
     a->tokens_together = 0;
 }
 
-static void observe(struct attempt *a, struct slice data) {
-    bool ended;
+/* Returns whether an event ended with it. */
+static bool observe(struct attempt *a, struct slice data) {
+    bool ended = false;
     enum event_verdict verdict;
     uint64_t wake_ns = a->exchange->worker->loop->wake_ns;
     while (data.n > 0) {
@@ -75,6 +77,16 @@ static void observe(struct attempt *a, struct slice data) {
         data.p += used;
         data.n -= used;
     }
+    return ended;
+}
+
+/* Only an error may repeat what the provider was sent, and what is not whole yet may become one. */
+static void events_observe(struct attempt *a, struct slice data) {
+    bool whole = observe(a, data);
+    if (!whole || observer_seen(a->observer)->failed)
+        echoes_take(a, data);
+    else if (a->echoes != NULL)
+        echoes_forget(a->echoes);
 }
 
 /* Whole events only: the one that exists because weir asked for it is left out, the rest passes as it came. */
@@ -273,8 +285,9 @@ static enum body_state body_take(struct attempt *a, struct outgoing *out, struct
         if (data.n > 0) {
             if (a->first_byte_ns == 0) a->first_byte_ns = a->exchange->worker->loop->wake_ns;
             if (a->observer == NULL) a->progress_ns = a->exchange->worker->loop->wake_ns;
-            if (a->relay == RELAY_RAW && may_hold_error(a)) echoes_take(a, data);
-            if (a->holding && a->relay == RELAY_RAW && a->observer != NULL)
+            if (a->relay == RELAY_RAW && may_hold_error(a))
+                events_observe(a, data);
+            else if (a->holding && a->relay == RELAY_RAW && a->observer != NULL)
                 observe(a, data); /* whether it may go out depends on what is in it */
             else if (a->relay == RELAY_RAW)
                 runs[run_count++] = data;
