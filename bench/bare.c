@@ -30,8 +30,8 @@ void ledger_adopt(struct ledger *exchange, struct ledger *winner, uint64_t now_n
     (void)exchange, (void)winner, (void)now_ns;
 }
 
-void histogram_add(struct histogram *h, uint64_t value) {
-    (void)h, (void)value;
+void histogram_add_many(struct histogram *h, uint64_t value, unsigned count) {
+    (void)h, (void)value, (void)count;
 }
 
 void traffic_add(struct traffic *t, const struct record *r) {
@@ -44,8 +44,8 @@ struct traffic_group *traffic_enter(struct traffic *t, const struct traffic_key 
     return &none;
 }
 
-void traffic_gap(struct traffic_group *g, uint64_t ns) {
-    (void)g, (void)ns;
+void traffic_gap(struct traffic_group *g, uint64_t ns, unsigned count) {
+    (void)g, (void)ns, (void)count;
 }
 
 void traffic_leave(struct traffic_group *g) {

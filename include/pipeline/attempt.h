@@ -26,7 +26,7 @@ struct attempt { /* small members stand together: an exchange embeds one of thes
     const struct target *target;
     struct pool *pool;
     struct upstream *up;
-    unsigned n; /* of the exchange's attempts, from 1; 0: it has not begun */
+    unsigned n;           /* of the exchange's attempts, from 1; 0: it has not begun */
     enum stage_id stage;  /* of one that runs beside the exchange's own, whose stage is the exchange's */
     enum failure failure; /* why it cannot go on */
     enum failure refused; /* what the answer's status means */
@@ -70,6 +70,7 @@ struct attempt { /* small members stand together: an exchange embeds one of thes
     struct observer *observer; /* NULL: nothing to be looked at */
     struct buf held;           /* EVENTS: the unfinished event */
     struct redactor *redactor; /* REDACT; in the arena */
+    unsigned tokens_together;  /* of the read being looked at: without a gap to the one before */
     uint64_t provider_ns, rtt_ns;
     struct slice provider_request_id; /* in the arena */
     struct retry_hint hint;

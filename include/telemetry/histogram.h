@@ -16,7 +16,11 @@ struct histogram { /* zero-initialise; octaves are allocated when first hit, and
     _Atomic uint64_t sum, max;
 };
 
-void histogram_add(struct histogram *h, uint64_t value); /* the writing thread only; 0 counts as 1 */
+/* The writing thread only; 0 counts as 1. Many: the same value, `count` times. */
+void histogram_add_many(struct histogram *h, uint64_t value, unsigned count);
+static inline void histogram_add(struct histogram *h, uint64_t value) {
+    histogram_add_many(h, value, 1);
+}
 void histogram_clear(struct histogram *h);               /* frees; nobody may be reading */
 
 struct histogram_view { /* a snapshot, or a sum of snapshots */

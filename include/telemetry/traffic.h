@@ -84,7 +84,8 @@ void traffic_add(struct traffic *t, const struct record *r);
 struct traffic_group *traffic_enter(struct traffic *t, const struct traffic_key *key, uint32_t operation);
 void traffic_leave(struct traffic_group *g);
 void traffic_queue(struct traffic_group *g, bool waits); /* one of them begins or ends to wait */
-void traffic_gap(struct traffic_group *g, uint64_t ns);  /* a token came so long after the one before it */
+/* So many tokens came, each of them so long after the one before it. */
+void traffic_gap(struct traffic_group *g, uint64_t ns, unsigned count);
 void traffic_clear(struct traffic *t);
 const char *try_end_name(const struct outcome *o); /* of one of `tries`: `answered`, `lost`, `stale`, or its error */
 /* Walks the groups: *cursor starts at 0; NULL at the end. */

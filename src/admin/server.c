@@ -2,6 +2,7 @@
  * at; a Host that is none of ours is refused, so that a page in a browser cannot reach it under its own name. */
 #include "admin/server.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -145,14 +146,25 @@ static const struct {
               {SLICE_INIT("/api/live"), false, live_get},
               {SLICE_INIT("/api/usage"), false, usage_get}};
 
+/* 127.0.0.0/8, written out: 127.example.org is a name that may lead anywhere, also here. */
+static bool host_is_loopback(struct slice host) {
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    if (host.n >= sizeof text) return false;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+}
+
 static bool host_is_ours(const struct admin *a, const struct http_head *h) {
     if (!a->options.loopback) return true;
     struct slice host = head_value(h, FIELD_HOST);
-    const char *colon = host.n > 0 && host.p[0] != '[' ? memchr(host.p, ':', host.n) : NULL;
+    const char *end = host.n > 0 && host.p[0] == '[' ? memchr(host.p, ']', host.n) : NULL;
+    size_t skipped = end != NULL ? (size_t)(end - host.p) : 0;
+    const char *colon = host.n > 0 ? memchr(host.p + skipped, ':', host.n - skipped) : NULL;
     if (colon != NULL) host.n = (size_t)(colon - host.p);
     if (host.n == 0) return h->http_1_0;
-    return slice_equal_nocase(host, SLICE("localhost")) || slice_starts(host, SLICE("127.")) ||
-           slice_starts(host, SLICE("[::1]"));
+    return slice_equal_nocase(host, SLICE("localhost")) || slice_equal(host, SLICE("[::1]")) || host_is_loopback(host);
 }
 
 static bool token_is_good(const struct admin *a, const struct http_head *h) {

@@ -59,19 +59,21 @@ static const struct {
     {SLICE_INIT("countTokens"), OPERATION_COUNT_TOKENS, false},
 };
 
-static bool is_unreserved(uint8_t c) {
+/* In a path's segment it stands as it is, and need not be escaped (RFC 3986 3.3). */
+static bool is_plain(uint8_t c) {
     char lower = ascii_lower((char)c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ||
+           (c != 0 && strchr("-._~!$&'()*+,;=:@", c) != NULL);
 }
 
-/* Who decodes the path reads an escaped letter as the letter: it would be another spelling of a model, which neither
- * the limits nor the price of that name would be found for. */
+/* Who decodes the path reads an escaped character as the character: it would be another spelling of a model, which
+ * neither the limits nor the price of that name would be found for. */
 static bool is_only_spelling(struct slice model) {
     const char *at = model.p, *end = model.p + model.n;
     while ((at = memchr(at, '%', (size_t)(end - at))) != NULL) {
         uint8_t c;
         at++;
-        if (end - at >= 2 && hex_decode((struct slice){at, 2}, &c, 1) && is_unreserved(c)) return false;
+        if (end - at >= 2 && hex_decode((struct slice){at, 2}, &c, 1) && is_plain(c)) return false;
     }
     return true;
 }

@@ -36,9 +36,18 @@ static size_t take(struct attempt *a, struct slice data, bool *ended, enum event
     uint64_t last_ns = seen->last_token_ns;
     uint32_t chunks = seen->chunks;
     size_t used = observer_take(a->observer, data.p, data.n, a->exchange->worker->loop->wake_ns, ended, verdict);
-    if (seen->chunks != chunks && chunks > 0 && a->exchange->flight != NULL)
-        traffic_gap(a->exchange->flight, seen->last_token_ns - last_ns);
+    if (seen->chunks == chunks || chunks == 0 || a->exchange->flight == NULL) return used;
+    if (seen->last_token_ns == last_ns)
+        a->tokens_together++;
+    else
+        traffic_gap(a->exchange->flight, seen->last_token_ns - last_ns, 1);
     return used;
+}
+
+/* Tokens of one read have no gap between them; they are counted at once. */
+static void gaps_count(struct attempt *a) {
+    if (a->tokens_together > 0 && a->exchange->flight != NULL) traffic_gap(a->exchange->flight, 0, a->tokens_together);
+    a->tokens_together = 0;
 }
 
 static void observe(struct attempt *a, struct slice data) {
@@ -228,15 +237,17 @@ static void run_relay(struct attempt *a, struct outgoing *out, struct slice data
     }
 }
 
-void relay_bytes(struct attempt *a, struct outgoing *out, struct slice bytes) {
+/* What is left of `bytes` is not the body's. */
+static enum body_state body_take(struct attempt *a, struct outgoing *out, struct slice *bytes) {
     enum { RUNS_MAX = 48 };
     struct slice runs[RUNS_MAX];
     int run_count = 0;
     enum body_state state = BODY_MORE;
-    while (state == BODY_MORE) {
+    size_t used = 1;
+    while (state == BODY_MORE && used > 0) {
         struct slice data;
-        size_t used = body_reader_take(&a->reader, bytes.p, bytes.n, &data, &state);
-        bytes = (struct slice){bytes.p + used, bytes.n - used};
+        used = body_reader_take(&a->reader, bytes->p, bytes->n, &data, &state);
+        *bytes = (struct slice){bytes->p + used, bytes->n - used};
         if (data.n > 0) {
             if (a->first_byte_ns == 0) a->first_byte_ns = a->exchange->worker->loop->wake_ns;
             if (a->observer == NULL) a->progress_ns = a->exchange->worker->loop->wake_ns;
@@ -252,13 +263,16 @@ void relay_bytes(struct attempt *a, struct outgoing *out, struct slice bytes) {
             run_count = 0;
             relay_written(a);
         }
-        if (used == 0 && state == BODY_MORE) return;
     }
     for (int i = 0; i < run_count && a->observer != NULL; i++) observe(a, runs[i]);
-    if (state == BODY_BAD) {
-        a->failure = FAILURE_TRUNCATED;
-        return;
-    }
+    return state;
+}
+
+void relay_bytes(struct attempt *a, struct outgoing *out, struct slice bytes) {
+    enum body_state state = body_take(a, out, &bytes);
+    gaps_count(a);
+    if (state == BODY_BAD) a->failure = FAILURE_TRUNCATED;
+    if (state != BODY_DONE) return;
     if (bytes.n > 0) a->keep = false; /* bytes after the end: not an answer to anything */
     relay_end(a, out);
 }

@@ -54,23 +54,24 @@ static void cell_add(_Atomic uint64_t *cell, uint64_t by) {
 }
 
 /* The first value of an octave. Apart, and called last: an addition then has nothing to keep over a call. */
-__attribute__((noinline, cold)) static void octave_begin(struct histogram *h, unsigned octave, uint64_t value) {
+__attribute__((noinline, cold)) static void octave_begin(struct histogram *h, unsigned octave, uint64_t value,
+                                                         unsigned count) {
     atomic_store_explicit(&h->octaves[octave], mem_zalloc(HISTOGRAM_PER_OCTAVE * sizeof(uint64_t)),
                           memory_order_release);
-    histogram_add(h, value);
+    histogram_add_many(h, value, count);
 }
 
-void histogram_add(struct histogram *h, uint64_t value) {
+void histogram_add_many(struct histogram *h, uint64_t value, unsigned count) {
     unsigned bucket = bucket_of(value);
     _Atomic uint64_t *octave = atomic_load_explicit(&h->octaves[bucket / HISTOGRAM_PER_OCTAVE], memory_order_relaxed);
     if (octave == NULL) {
-        octave_begin(h, bucket / HISTOGRAM_PER_OCTAVE, value);
+        octave_begin(h, bucket / HISTOGRAM_PER_OCTAVE, value, count);
         return;
     }
     if (value > atomic_load_explicit(&h->max, memory_order_relaxed))
         atomic_store_explicit(&h->max, value, memory_order_relaxed);
-    cell_add(&octave[bucket % HISTOGRAM_PER_OCTAVE], 1);
-    cell_add(&h->sum, value);
+    cell_add(&octave[bucket % HISTOGRAM_PER_OCTAVE], count);
+    cell_add(&h->sum, value * count);
 }
 
 void histogram_clear(struct histogram *h) {

@@ -170,8 +170,8 @@ void traffic_leave(struct traffic_group *g) {
     gauge_add(&g->in_flight, (uint32_t)-1);
 }
 
-void traffic_gap(struct traffic_group *g, uint64_t ns) {
-    histogram_add(&g->measures[MEASURE_GAP], ns);
+void traffic_gap(struct traffic_group *g, uint64_t ns, unsigned count) {
+    histogram_add_many(&g->measures[MEASURE_GAP], ns, count);
 }
 
 void traffic_queue(struct traffic_group *g, bool waits) {

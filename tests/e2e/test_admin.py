@@ -135,6 +135,20 @@ def test_every_metric_the_contract_names_is_there(gateway, raw):
     wait_until(lambda: not missing(), 4, f"all of the metrics ({missing()})")
 
 
+@pytest.mark.parametrize(
+    "host, status",
+    [
+        *((host, 200) for host in ("localhost", "LocalHost:9347", "127.0.0.1", "127.8.9.1:1", "[::1]", "[::1]:9347")),
+        *((host, 421) for host in ("127.evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", "127.1")),
+        *((host, 421) for host in ("[::1].evil.example", "[::2]", "[::1", "10.0.0.1", ":9347")),
+    ],
+)
+def test_the_admin_port_on_loopback_knows_its_own_names(gateway, host, status):
+    with wire.connect(gateway.admin_port) as client:
+        client.send(wire.request("GET", "/api/live", host=host))
+        assert client.read_response().status in ((200,) if status == 200 else (421, 400))
+
+
 def test_the_admin_port_refuses_unknown_hosts_and_foreign_origins(gateway):
     with wire.connect(gateway.admin_port) as client:
         client.send(wire.request("GET", "/metrics", host="evil.example"))

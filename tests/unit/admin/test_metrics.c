@@ -418,7 +418,7 @@ static void gaps_are_counted_while_an_answer_streams(void **state) {
     const struct traffic_key key = {name_id(SLICE("acme")), name_id(SLICE("openai")), name_id(SLICE("gpt-4o")),
                                     NAME_NONE};
     struct traffic_group *g = traffic_enter(traffics[0], &key, name_id(SLICE("chat")));
-    for (int i = 0; i < 3; i++) traffic_gap(g, i == 0 ? 0 : UINT64_C(1) << (24 + i));
+    for (int i = 0; i < 3; i++) traffic_gap(g, i == 0 ? 0 : UINT64_C(1) << (24 + i), 1);
     traffic_leave(g);
     page_write();
     expect("weir_gap_seconds_count" ACME ",workload=\"\"}", "3");
