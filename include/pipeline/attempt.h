@@ -70,6 +70,7 @@ struct attempt { /* small members stand together: an exchange embeds one of thes
     struct observer *observer; /* NULL: nothing to be looked at */
     struct buf held;           /* EVENTS: the unfinished event */
     struct redactor *redactor; /* REDACT; in the arena */
+    struct echoes *echoes;     /* of an answer in events; in the arena; NULL: not looked for yet */
     unsigned tokens_together;  /* of the read being looked at: without a gap to the one before */
     uint64_t provider_ns, rtt_ns;
     struct slice provider_request_id; /* in the arena */

@@ -180,7 +180,7 @@ static struct line *lines_make(const json_t *live, const struct top_view *v, siz
 struct screen {
     struct buf *out;
     const struct top_view *view;
-    unsigned rank_max, name_width, left; /* left: lines that still fit */
+    unsigned rank_max, columns_end, name_width, left; /* left: lines that still fit */
 };
 
 static unsigned width_of(unsigned rank) {
@@ -190,11 +190,29 @@ static unsigned width_of(unsigned rank) {
     return width;
 }
 
+static bool is_shown(const struct screen *s, unsigned column) {
+    return columns[column].rank <= s->rank_max && column < s->columns_end;
+}
+
+/* The name gets what is left over; where not even the first columns fit beside one character of it, fewer are shown. */
 static void screen_fit(struct screen *s) {
+    unsigned used = 0, width = s->view->width;
     s->rank_max = RANK_MAX;
-    while (s->rank_max > 1 && width_of(s->rank_max) + NAME_MIN > s->view->width) s->rank_max--;
-    unsigned rest = s->view->width > width_of(s->rank_max) ? s->view->width - width_of(s->rank_max) : 1;
-    s->name_width = rest > NAME_MAX ? NAME_MAX : rest;
+    s->columns_end = COLUMNS;
+    while (s->rank_max > 1 && width_of(s->rank_max) + NAME_MIN > width) s->rank_max--;
+    for (unsigned i = 1; i < s->columns_end; i++) {
+        if (!is_shown(s, i)) continue;
+        if (used + columns[i].width >= width)
+            s->columns_end = i;
+        else
+            used += columns[i].width;
+    }
+    s->name_width = width - used > NAME_MAX ? NAME_MAX : width - used;
+}
+
+/* The last line of a screen is the footer's. */
+static bool has_room(const struct screen *s) {
+    return s->view->height == 0 || s->left > 1;
 }
 
 static void style(struct screen *s, const char *code) {
@@ -215,6 +233,7 @@ static void line_end(struct screen *s) {
 /* One that begins the line below; cut to the width. */
 static void text_line(struct screen *s, const char *text, const char *code) {
     size_t n = strlen(text), at = 0;
+    if (!has_room(s)) return;
     style(s, code);
     for (unsigned used = 0; at < n && used < s->view->width; used++) at += char_put(s->out, text + at, n - at);
     style(s, PLAIN);
@@ -222,9 +241,10 @@ static void text_line(struct screen *s, const char *text, const char *code) {
 }
 
 static void headings_put(struct screen *s, bool group) {
+    if (!has_room(s)) return;
     text_put(s->out, "", s->name_width);
     for (unsigned i = 1; i < COLUMNS; i++) {
-        if (columns[i].rank > s->rank_max) continue;
+        if (!is_shown(s, i)) continue;
         bool sorted = !group && i == s->view->sort;
         const char *text = group ? columns[i].group : columns[i].head;
         buf_printf(s->out, "%*s", (int)(columns[i].width - strlen(text)), "");
@@ -237,9 +257,10 @@ static void headings_put(struct screen *s, bool group) {
 
 static void row_put(struct screen *s, const char *name, const json_t *row) {
     char text[32];
+    if (!has_room(s)) return;
     text_put(s->out, name, s->name_width);
     for (unsigned i = 1; i < COLUMNS; i++) {
-        if (columns[i].rank > s->rank_max) continue;
+        if (!is_shown(s, i)) continue;
         double v = value_of(&columns[i], row);
         bool alarming = columns[i].kind == KIND_ERRORS && v >= 1;
         number_text(text, sizeof text, v, columns[i].kind);

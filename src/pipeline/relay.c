@@ -30,6 +30,21 @@ void relay_written(const struct attempt *a) {
 
 /* ---- looking ---- */
 
+/* An error inside an answer may repeat what the provider was sent, as one that is an answer by itself. `data` is the
+ * connection's own memory, or the attempt's. */
+static void echoes_take(struct attempt *a, struct slice data) {
+    struct slice secret = a->target->provider->secret;
+    if (secret.n < REDACT_RUN_MIN) return;
+    if (a->echoes == NULL) a->echoes = echoes_new(&a->exchange->arena, secret);
+    echoes_blank(a->echoes, (char *)(uintptr_t)data.p, data.n);
+}
+
+static bool may_hold_error(const struct attempt *a) {
+    if (a->observer == NULL) return false;
+    enum answer_shape shape = observer_shape(a->observer);
+    return shape == ANSWER_SSE || shape == ANSWER_JSON_ARRAY || shape == ANSWER_NDJSON;
+}
+
 /* observer_take(), and the gap before a token is counted when it is one of the answer's that goes to the client. */
 static size_t take(struct attempt *a, struct slice data, bool *ended, enum event_verdict *verdict) {
     const struct observation *seen = observer_seen(a->observer);
@@ -70,6 +85,10 @@ static void events_relay(struct attempt *a, struct outgoing *out, struct slice d
         enum event_verdict verdict;
         size_t used = take(a, data, &ended, &verdict);
         if (ended) a->progress_ns = wake_ns;
+        if (observer_seen(a->observer)->failed) {
+            echoes_take(a, buf_slice(&a->held));
+            echoes_take(a, (struct slice){data.p, used});
+        }
         if (a->event_passes) {
             outgoing_body(a, out, (struct slice){data.p, used});
             a->event_passes = !ended;
@@ -192,7 +211,10 @@ void relay_end(struct attempt *a, struct outgoing *out) {
     struct exchange *x = a->exchange;
     if (a->relay == RELAY_REDACT) outgoing_body(a, out, redact_end(a->redactor));
     if (a->observer != NULL) observer_end(a->observer, x->worker->loop->wake_ns);
-    if (buf_length(&a->held) > 0) outgoing_body(a, out, buf_slice(&a->held));
+    if (buf_length(&a->held) > 0) {
+        echoes_take(a, buf_slice(&a->held)); /* its end has not come, and may have told that it is an error */
+        outgoing_body(a, out, buf_slice(&a->held));
+    }
     if (a->observer != NULL && observer_seen(a->observer)->failed && x->source == SOURCE_NONE) {
         x->failure = FAILURE_STREAM_ERROR; /* its bytes passed as they came; it is no success */
         x->source = SOURCE_PROVIDER;
@@ -251,6 +273,7 @@ static enum body_state body_take(struct attempt *a, struct outgoing *out, struct
         if (data.n > 0) {
             if (a->first_byte_ns == 0) a->first_byte_ns = a->exchange->worker->loop->wake_ns;
             if (a->observer == NULL) a->progress_ns = a->exchange->worker->loop->wake_ns;
+            if (a->relay == RELAY_RAW && may_hold_error(a)) echoes_take(a, data);
             if (a->holding && a->relay == RELAY_RAW && a->observer != NULL)
                 observe(a, data); /* whether it may go out depends on what is in it */
             else if (a->relay == RELAY_RAW)

@@ -9,7 +9,7 @@ import pytest
 from conftest import PROVIDER_KEY, TENANT_KEY, chat
 from harness import wire
 from harness.gateway import one_of
-from harness.provider import response
+from harness.provider import LAST_CHUNK, STREAM_HEAD, chunk, response
 from harness.records import ERRORS
 
 AUTH = {"Authorization": f"Bearer {TENANT_KEY}"}
@@ -252,6 +252,58 @@ def test_an_echo_of_the_providers_key_is_blanked_however_it_is_cut(gateway, raw,
     for i in range(len(PROVIDER_KEY) - 12):
         assert PROVIDER_KEY[i : i + 12].encode() not in answer.body
     assert b"Incorrect API key provided" in answer.body and b"Again" in answer.body
+
+
+ECHO = f"no: {PROVIDER_KEY}."
+ECHOES = {
+    "openai, counts asked for by weir": (CHAT, chat(stream=True), f'data: {{"error":{{"message":"{ECHO}"}}}}\n\n'),
+    "openai, counts asked for by the client": (
+        CHAT,
+        chat(stream=True, stream_options={"include_usage": True}),
+        f'data: {{"error":{{"message":"{ECHO}"}}}}\n\n',
+    ),
+    "anthropic": (
+        MESSAGES,
+        {**ANTHROPIC_BODY, "stream": True},
+        f'event: error\ndata: {{"type":"error","error":{{"type":"api_error","message":"{ECHO}"}}}}\n\n',
+    ),
+    "gemini": (
+        GENERATE.replace("generateContent", "streamGenerateContent?alt=sse"),
+        GEMINI_BODY,
+        f'data: {{"error":{{"code":500,"message":"{ECHO}"}}}}\n\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+@pytest.mark.parametrize("size", [9999, 20, 1])
+def test_an_echo_of_the_providers_key_inside_a_stream_is_blanked(gateway, raw, name, size):
+    path, body, event = ECHOES[name]
+    pieces = [event.encode()[at : at + size] for at in range(0, len(event), size)]
+
+    def handler(connection, request):
+        connection.send(STREAM_HEAD)
+        for piece in pieces:  # each is read by itself, or with its neighbours: both must do
+            connection.send(chunk(piece))
+            time.sleep(0.002)
+        connection.send(LAST_CHUNK)
+
+    raw.handler = handler
+    answer = gateway.post(path, body, AUTH)
+    assert answer.status == 200 and len(answer.body) == len(event)
+    assert answer.body.startswith(event.split("no: ")[0].encode()) and answer.body.endswith(event.split(PROVIDER_KEY)[1].encode())
+    for i in range(len(PROVIDER_KEY) - 11):
+        assert PROVIDER_KEY[i : i + 12].encode() not in answer.body
+    assert gateway.record(answer)["error"] == "stream_error"
+
+
+def test_an_echo_in_an_event_that_never_ends_is_blanked(gateway, raw):
+    cut = STREAM_HEAD + chunk(ECHOES["openai, counts asked for by weir"][2].encode().rstrip(b"\n")) + LAST_CHUNK
+    raw.handler = lambda c, r: c.send(cut)
+    with gateway.connect() as client:
+        client.send(wire.request("POST", CHAT, AUTH, chat(stream=True)))
+        got = client.read_until(b'"}') + client.read_until(b"}")
+    assert b"no: ***" in got and PROVIDER_KEY[:12].encode() not in got
 
 
 @pytest.mark.parametrize("status", [429, 503])
