@@ -14,6 +14,10 @@ static uint64_t *token_bytes(struct event *e, int token) {
     return token == READ_TEXT ? &e->text_bytes : &e->reasoning_bytes[token - READ_REASONING];
 }
 
+static bool begins_with(const struct prefix *p, struct slice text, size_t n) {
+    return n > 0 && text.n >= n && memcmp(p->bytes, text.p, n) == 0;
+}
+
 /* ---- the token ---- */
 
 /* Where the token whose opening quote is at `from` has its closing one; 0: that must be left to the scanner. */
@@ -40,7 +44,7 @@ static uint64_t token_length(struct slice token, bool escaped) {
 
 size_t prefix_whole(const struct prefix *p, struct reading *r, struct slice text) {
     size_t begin = p->length + 1u;
-    if (p->tail_length == 0 || text.n < begin + p->tail_length || memcmp(text.p, p->bytes, begin) != 0) return 0;
+    if (p->tail_length == 0 || !begins_with(p, text, begin)) return 0;
     bool escaped;
     size_t end = token_end(text, p->length, &escaped);
     if (end == 0 || text.n - end < p->tail_length || memcmp(text.p + end, p->tail, p->tail_length) != 0) return 0;
@@ -107,8 +111,8 @@ static void learn_tail(struct prefix *p, const struct reading *r, struct slice t
 
 static void learn(struct prefix *p, const struct reading *r, struct slice text, const struct notes *n, bool whole) {
     if (n->tokens == 0 || !n->repeatable_before || n->begin < PREFIX_BYTES_MIN || n->begin >= PREFIX_BYTES_MAX) return;
-    if (n->begin != p->length || memcmp(p->bytes, text.p, n->begin) != 0) {
-        if (memcmp(p->bytes, text.p, p->stem_length) != 0) p->stem_length = 0;
+    if (n->begin != p->length || !begins_with(p, text, n->begin)) {
+        if (!begins_with(p, text, p->stem_length)) p->stem_length = 0;
         p->length = (uint16_t)n->begin;
         p->tails_learnt = p->tail_length = 0;
         p->stands = false;
@@ -162,10 +166,6 @@ static enum json_state feed(struct prefix *p, struct json_scan *scan, struct rea
     json_scan_listen(scan, reading_value, r);
     learn(p, r, text, &notes, state == JSON_DONE);
     return state;
-}
-
-static bool begins_with(const struct prefix *p, struct slice text, size_t n) {
-    return n > 0 && text.n >= n && memcmp(p->bytes, text.p, n) == 0;
 }
 
 enum json_state prefix_feed(struct prefix *p, struct json_scan *scan, struct reading *r, struct slice text) {

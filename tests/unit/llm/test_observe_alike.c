@@ -55,7 +55,8 @@ static const char *odd_shape(void) {
                   "data: \"choices\":[{\"delta\":{%3},\"index\":%2}]}\n\n",
                   "data: {\"id\":\"chatcmpl-1\",\"model\":\"%1\",\"choices\":[{\"index\":%2,\"delta\":{%3},"
                   "\"finish_reason\":%4}]%5}}\n\n",
-                  "event: error\ndata: {\"id\":\"chatcmpl-1\"}\n\n", "data: [DONE]\n\n");
+                  "data: {\"choices\":[{\"delta\":{%3}}]}\n\n", "event: error\ndata: {\"id\":\"chatcmpl-1\"}\n\n",
+                  "data: [DONE]\n\n");
 }
 
 /* What stands before a stream's choices, or behind them. */
