@@ -10,3 +10,9 @@ struct usage {
     bool input_known, output_known; /* the provider said so; a counted or estimated number leaves these false */
     bool estimated;                 /* any number here is weir's own count */
 };
+
+static inline bool usage_equal(const struct usage *a, const struct usage *b) { /* bytes between members do not count */
+    return a->input == b->input && a->output == b->output && a->cache_read == b->cache_read &&
+           a->cache_write == b->cache_write && a->reasoning == b->reasoning && a->cache_write_1h == b->cache_write_1h &&
+           a->input_known == b->input_known && a->output_known == b->output_known && a->estimated == b->estimated;
+}

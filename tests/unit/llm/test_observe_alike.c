@@ -110,7 +110,7 @@ static void same(const struct fixture *f, const struct replay *a, const struct r
                  x->finish_length == y->finish_length && x->model_length == y->model_length &&
                  memcmp(x->finish, y->finish, x->finish_length) == 0 &&
                  memcmp(x->model, y->model, x->model_length) == 0 && x->provider_ns == y->provider_ns &&
-                 memcmp(&x->usage, &y->usage, sizeof x->usage) == 0;
+                 usage_equal(&x->usage, &y->usage);
     if (!alike)
         fail_msg("verdicts %s and %s, text %llu and %llu of\n%s", a->verdicts, b->verdicts,
                  (unsigned long long)x->text_bytes, (unsigned long long)y->text_bytes, f->body);
