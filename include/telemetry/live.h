@@ -29,24 +29,12 @@ void live_watch_lag(struct live *l, const struct histogram *lag);
 void live_take(void *live, const struct changes *c); /* a recorder_sink's */
 size_t live_bytes(struct live *l);                   /* what the windows hold */
 
-#define LIVE_KEYS(X)                                                                                                   \
-    X(tenant)                                                                                                          \
-    X(provider)                                                                                                        \
-    X(model)                                                                                                           \
-    X(workload)
-#define LIVE_KEY_ENUM(name) LIVE_BY_##name,
-enum live_key { LIVE_KEYS(LIVE_KEY_ENUM) LIVE_KEY_COUNT };
-#undef LIVE_KEY_ENUM
-struct slice live_key_name(enum live_key k);
-bool live_key_find(struct slice name, enum live_key *k);
-uint32_t live_key_of(const struct traffic_key *key, enum live_key k);
-
 enum { LIVE_FILTERS_MAX = 32 };
 struct live_question {
     uint64_t window_ns;
-    bool by[LIVE_KEY_COUNT];
+    bool by[TRAFFIC_PART_COUNT];
     struct live_filter { /* of one key: any of its values; of different keys: all */
-        enum live_key key;
+        enum traffic_part key;
         struct slice value;
     } filters[LIVE_FILTERS_MAX];
     unsigned filter_count;

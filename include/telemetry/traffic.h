@@ -56,9 +56,23 @@ struct outcome { /* how many ended with this status and error */
     _Atomic uint64_t count;
 };
 
+#define TRAFFIC_PARTS(X)                                                                                               \
+    X(tenant)                                                                                                          \
+    X(provider)                                                                                                        \
+    X(model)                                                                                                           \
+    X(workload)
+#define TRAFFIC_PART_MEMBER(name) uint32_t name;
+#define TRAFFIC_PART_ENUM(name) TRAFFIC_PART_##name,
 struct traffic_key { /* name ids */
-    uint32_t tenant, provider, model, workload;
+    TRAFFIC_PARTS(TRAFFIC_PART_MEMBER)
 };
+/* What numbers can be asked for by, and filtered by. */
+enum traffic_part { TRAFFIC_PARTS(TRAFFIC_PART_ENUM) TRAFFIC_PART_COUNT };
+#undef TRAFFIC_PART_MEMBER
+#undef TRAFFIC_PART_ENUM
+struct slice traffic_part_name(enum traffic_part part);
+bool traffic_part_find(struct slice name, enum traffic_part *part); /* false: there is none of that name */
+uint32_t traffic_part_of(const struct traffic_key *key, enum traffic_part part);
 
 struct traffic_group {
     uint32_t tenant, provider, model, workload, operation; /* name ids */

@@ -67,25 +67,14 @@ bool usage_is_sent(struct usage_book *u);     /* nothing is unsent */
 
 /* ---- questions ---- */
 
-#define USAGE_KEYS(X)                                                                                                  \
-    X(tenant)                                                                                                          \
-    X(provider)                                                                                                        \
-    X(model)                                                                                                           \
-    X(workload)
-#define USAGE_KEY_ENUM(name) USAGE_BY_##name,
-enum usage_key { USAGE_KEYS(USAGE_KEY_ENUM) USAGE_KEY_COUNT };
-#undef USAGE_KEY_ENUM
-struct slice usage_key_name(enum usage_key k);
-uint32_t usage_key_of(const struct traffic_key *key, enum usage_key k); /* that part of it */
-
 enum { USAGE_FILTERS_MAX = 64 };
 
 struct usage_question {
     int64_t from_s, to_s; /* half-open, both whole steps */
     uint32_t step_s;      /* whole minutes; 0: the range is one step */
-    bool by[USAGE_KEY_COUNT];
+    bool by[TRAFFIC_PART_COUNT];
     struct usage_filter { /* of one key: any of its values; of different keys: all */
-        enum usage_key key;
+        enum traffic_part key;
         struct slice value;
     } filters[USAGE_FILTERS_MAX];
     unsigned filter_count;

@@ -32,7 +32,7 @@ static int redis_up(const struct redis *redis) {
 
 static void answer_write(struct session *s, const struct live_question *q, struct buf *out) {
     const struct admin_options *o = s->options;
-    bool targets = q->by[LIVE_BY_provider] && q->by[LIVE_BY_model];
+    bool targets = q->by[TRAFFIC_PART_provider] && q->by[TRAFFIC_PART_model];
     const struct live_extra extra = {.replica = o->replica,
                                      .health = targets ? o->health : NULL,
                                      .redis_up = redis_up(o->metrics.redis),

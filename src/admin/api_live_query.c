@@ -5,27 +5,27 @@
 
 static const char *by_read(struct live_question *q, struct slice value) {
     struct slice item;
-    enum live_key k;
+    enum traffic_part k;
     memset(q->by, 0, sizeof q->by);
     while (value.n > 0 && slice_cut(&value, ',', &item)) {
-        if (!live_key_find(item, &k)) return "live numbers are kept by tenant, provider, model and workload";
+        if (!traffic_part_find(item, &k)) return "live numbers are kept by tenant, provider, model and workload";
         q->by[k] = true;
     }
     return NULL;
 }
 
-static const char *filter_read(struct live_question *q, enum live_key k, struct slice value) {
+static const char *filter_read(struct live_question *q, enum traffic_part k, struct slice value) {
     if (q->filter_count == LIVE_FILTERS_MAX) return "too many filters";
     q->filters[q->filter_count++] = (struct live_filter){k, value};
     return NULL;
 }
 
 static const char *pair_read(struct live_question *q, bool *stream, const struct query_pair *pair) {
-    enum live_key k;
+    enum traffic_part k;
     if (slice_equal(pair->name, SLICE("window")))
         return live_window_parse(pair->value, &q->window_ns) ? NULL : "a window is from 10s to 15m";
     if (slice_equal(pair->name, SLICE("by"))) return by_read(q, pair->value);
-    if (live_key_find(pair->name, &k)) return filter_read(q, k, pair->value);
+    if (traffic_part_find(pair->name, &k)) return filter_read(q, k, pair->value);
     if (!slice_equal(pair->name, SLICE("stream"))) return "no such parameter of live numbers";
     *stream = slice_equal(pair->value, SLICE("1"));
     return *stream || slice_equal(pair->value, SLICE("0")) ? NULL : "0 or 1";
@@ -34,7 +34,7 @@ static const char *pair_read(struct live_question *q, bool *stream, const struct
 bool live_query_read(struct live_query *live, struct slice text, struct buf *body) {
     struct live_question *q = &live->question;
     *q = (struct live_question){.window_ns = LIVE_WINDOW_DEFAULT_NS,
-                                .by = {[LIVE_BY_provider] = true, [LIVE_BY_model] = true}};
+                                .by = {[TRAFFIC_PART_provider] = true, [TRAFFIC_PART_model] = true}};
     live->stream = false;
     if (!query_parse(&live->query, text)) {
         api_bad_query(body, "query", "not a query of UTF-8 names and values");

@@ -6,8 +6,8 @@
 #include "base/json_text.h"
 #include "facts/names.h"
 
-static void names_of(const struct traffic_key *key, struct slice names[USAGE_KEY_COUNT]) {
-    for (int k = 0; k < USAGE_KEY_COUNT; k++) names[k] = name_of(usage_key_of(key, (enum usage_key)k));
+static void names_of(const struct traffic_key *key, struct slice names[TRAFFIC_PART_COUNT]) {
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++) names[k] = name_of(traffic_part_of(key, (enum traffic_part)k));
 }
 
 static int names_compare(struct slice a, struct slice b) {
@@ -20,7 +20,7 @@ static int names_compare(struct slice a, struct slice b) {
 static bool comes_after_cursor(const struct usage_page *page, int64_t time_s, const struct slice names[]) {
     if (!page->has_cursor || time_s > page->after_time_s) return true;
     if (time_s < page->after_time_s) return false;
-    for (int k = 0; k < USAGE_KEY_COUNT; k++) {
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++) {
         int order = names_compare(names[k], page->after_names[k]);
         if (order != 0) return order > 0;
     }
@@ -42,12 +42,12 @@ static void row_put(struct buf *body, const struct usage_question *q, const stru
     const struct row_style style = {.window_ns = window_ns(q, a, time_s, now_unix_ns), .measures = true};
     buf_append_text(body, "{\"time\":");
     api_instant_write(body, time_s);
-    for (int k = 0; k < USAGE_KEY_COUNT; k++) {
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++) {
         if (!q->by[k]) continue;
         buf_append(body, ",", 1);
-        json_text_string(body, usage_key_name((enum usage_key)k));
+        json_text_string(body, traffic_part_name((enum traffic_part)k));
         buf_append(body, ":", 1);
-        uint32_t name = usage_key_of(&e->key, (enum usage_key)k);
+        uint32_t name = traffic_part_of(&e->key, (enum traffic_part)k);
         if (name == NAME_NONE)
             buf_append_text(body, "null");
         else
@@ -61,10 +61,10 @@ static void row_put(struct buf *body, const struct usage_question *q, const stru
 static void by_put(struct buf *body, const struct usage_question *q) {
     bool first = true;
     buf_append_text(body, ",\"by\":[");
-    for (int k = 0; k < USAGE_KEY_COUNT; k++) {
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++) {
         if (!q->by[k]) continue;
         if (!first) buf_append(body, ",", 1);
-        json_text_string(body, usage_key_name((enum usage_key)k));
+        json_text_string(body, traffic_part_name((enum traffic_part)k));
         first = false;
     }
     buf_append(body, "]", 1);
@@ -89,7 +89,7 @@ static void head_put(struct buf *body, const struct usage_question *q, const str
 static bool rows_put(struct buf *body, const struct usage_question *q, const struct usage_page *page,
                      const struct usage_answer *a, int64_t now_unix_ns, struct buf *last) {
     unsigned count = 0;
-    struct slice names[USAGE_KEY_COUNT];
+    struct slice names[TRAFFIC_PART_COUNT];
     for (size_t i = 0; i < a->count; i++) {
         const struct usage_answer_step *step = &a->steps[i];
         for (size_t j = 0; j < step->rows.count; j++) {

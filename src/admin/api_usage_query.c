@@ -12,10 +12,10 @@ enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 500, CURSOR_BYTES_MAX = 4096 };
 
 /* ---- cursors: hexadecimal; eight bytes of time, then each name and a NUL ---- */
 
-void usage_cursor_write(struct buf *out, int64_t time_s, const struct slice names[USAGE_KEY_COUNT]) {
+void usage_cursor_write(struct buf *out, int64_t time_s, const struct slice names[TRAFFIC_PART_COUNT]) {
     struct buf raw = {0};
     for (int shift = 56; shift >= 0; shift -= 8) buf_append(&raw, &(uint8_t){(uint8_t)((uint64_t)time_s >> shift)}, 1);
-    for (int i = 0; i < USAGE_KEY_COUNT; i++) {
+    for (int i = 0; i < TRAFFIC_PART_COUNT; i++) {
         buf_append_slice(&raw, names[i]);
         buf_append(&raw, "", 1);
     }
@@ -27,7 +27,7 @@ void usage_cursor_write(struct buf *out, int64_t time_s, const struct slice name
 
 bool usage_cursor_read(struct slice cursor, struct usage_page *page) {
     size_t n = cursor.n / 2;
-    if (cursor.n > CURSOR_BYTES_MAX || n < 8 + USAGE_KEY_COUNT) return false;
+    if (cursor.n > CURSOR_BYTES_MAX || n < 8 + TRAFFIC_PART_COUNT) return false;
     uint8_t *bytes = (uint8_t *)buf_reserve(&page->text, n);
     if (!hex_decode(cursor, bytes, n)) return false;
     buf_commit(&page->text, n);
@@ -36,7 +36,7 @@ bool usage_cursor_read(struct slice cursor, struct usage_page *page) {
     page->after_time_s = (int64_t)time_s;
     if (bytes[n - 1] != '\0') return false;
     struct slice rest = {(const char *)bytes + 8, n - 9};
-    for (int i = 0; i < USAGE_KEY_COUNT; i++)
+    for (int i = 0; i < TRAFFIC_PART_COUNT; i++)
         if (!slice_cut(&rest, '\0', &page->after_names[i])) return false;
     page->has_cursor = true;
     return rest.p == NULL;
@@ -68,9 +68,8 @@ static const char *step_read(struct reading *r, struct slice value) {
 static const char *by_read(struct reading *r, struct slice value) {
     struct slice item;
     while (slice_cut(&value, ',', &item)) {
-        int k = 0;
-        while (k < USAGE_KEY_COUNT && !slice_equal(usage_key_name((enum usage_key)k), item)) k++;
-        if (k == USAGE_KEY_COUNT) return "usage is kept by tenant, provider, model and workload";
+        enum traffic_part k;
+        if (!traffic_part_find(item, &k)) return "usage is kept by tenant, provider, model and workload";
         r->question->by[k] = true;
     }
     return NULL;
@@ -98,11 +97,11 @@ enum { PARAMETER_COUNT = sizeof parameters / sizeof *parameters };
 
 static const char *filter_read(struct reading *r, const struct query_pair *pair) {
     struct usage_question *q = r->question;
-    int k = 0;
-    while (k < USAGE_KEY_COUNT && !slice_equal(usage_key_name((enum usage_key)k), pair->name)) k++;
-    if (k == USAGE_KEY_COUNT) return "no parameter of this; usage is kept by tenant, provider, model and workload";
+    enum traffic_part k;
+    if (!traffic_part_find(pair->name, &k))
+        return "no parameter of this; usage is kept by tenant, provider, model and workload";
     if (q->filter_count == USAGE_FILTERS_MAX) return "too many filters";
-    q->filters[q->filter_count++] = (struct usage_filter){(enum usage_key)k, pair->value};
+    q->filters[q->filter_count++] = (struct usage_filter){k, pair->value};
     return NULL;
 }
 
@@ -136,9 +135,8 @@ static const char *range_make(const struct reading *r) {
 static const char *field_of(struct slice name) {
     for (size_t i = 0; i < PARAMETER_COUNT; i++)
         if (slice_equal(parameters[i].name, name)) return parameters[i].name.p;
-    for (int k = 0; k < USAGE_KEY_COUNT; k++)
-        if (slice_equal(usage_key_name((enum usage_key)k), name)) return usage_key_name((enum usage_key)k).p;
-    return "query";
+    enum traffic_part k;
+    return traffic_part_find(name, &k) ? traffic_part_name(k).p : "query";
 }
 
 const char *usage_query_read(const struct query *q, int64_t now_unix_ns, struct usage_question *question,

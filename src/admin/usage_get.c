@@ -154,7 +154,7 @@ static void batch_ask(struct usage_reading *r) {
 static bool tenant_is_asked_for(const struct usage_question *q, struct slice tenant) {
     bool any = false;
     for (unsigned i = 0; i < q->filter_count; i++) {
-        if (q->filters[i].key != USAGE_BY_tenant) continue;
+        if (q->filters[i].key != TRAFFIC_PART_tenant) continue;
         if (slice_equal(q->filters[i].value, tenant)) return true;
         any = true;
     }

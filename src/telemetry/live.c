@@ -189,49 +189,27 @@ static void windows_hold(struct live *l, uint64_t window_ns, uint64_t end_ns, st
     pthread_mutex_unlock(&l->lock);
 }
 
-#define KEY_TEXT(name) SLICE_INIT(#name),
-static const struct slice key_names[] = {LIVE_KEYS(KEY_TEXT)};
-#undef KEY_TEXT
-
-struct slice live_key_name(enum live_key k) {
-    return key_names[k];
-}
-
-bool live_key_find(struct slice name, enum live_key *k) {
-    for (int i = 0; i < LIVE_KEY_COUNT; i++) {
-        if (!slice_equal(name, key_names[i])) continue;
-        *k = (enum live_key)i;
-        return true;
-    }
-    return false;
-}
-
-uint32_t live_key_of(const struct traffic_key *key, enum live_key k) {
-    const uint32_t parts[LIVE_KEY_COUNT] = {key->tenant, key->provider, key->model, key->workload};
-    return parts[k];
-}
-
 static bool is_wanted(const struct live_question *q, const struct traffic_key *key) {
-    bool asked[LIVE_KEY_COUNT] = {false}, met[LIVE_KEY_COUNT] = {false};
+    bool asked[TRAFFIC_PART_COUNT] = {false}, met[TRAFFIC_PART_COUNT] = {false};
     for (unsigned i = 0; i < q->filter_count; i++) {
         const struct live_filter *f = &q->filters[i];
         asked[f->key] = true;
-        met[f->key] |= slice_equal(name_of(live_key_of(key, f->key)), f->value);
+        met[f->key] |= slice_equal(name_of(traffic_part_of(key, f->key)), f->value);
     }
-    for (int k = 0; k < LIVE_KEY_COUNT; k++)
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++)
         if (asked[k] && !met[k]) return false;
     return true;
 }
 
 static struct traffic_key projected(const struct live_question *q, const struct traffic_key *key) {
     return (struct traffic_key){
-        q->by[LIVE_BY_tenant] ? key->tenant : NAME_NONE, q->by[LIVE_BY_provider] ? key->provider : NAME_NONE,
-        q->by[LIVE_BY_model] ? key->model : NAME_NONE, q->by[LIVE_BY_workload] ? key->workload : NAME_NONE};
+        q->by[TRAFFIC_PART_tenant] ? key->tenant : NAME_NONE, q->by[TRAFFIC_PART_provider] ? key->provider : NAME_NONE,
+        q->by[TRAFFIC_PART_model] ? key->model : NAME_NONE, q->by[TRAFFIC_PART_workload] ? key->workload : NAME_NONE};
 }
 
 static bool is_other(const struct live_question *q, const struct traffic_key *key) {
-    for (int k = 0; k < LIVE_KEY_COUNT; k++)
-        if (q->by[k] && live_key_of(key, (enum live_key)k) == NAME_OTHER) return true;
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++)
+        if (q->by[k] && traffic_part_of(key, (enum traffic_part)k) == NAME_OTHER) return true;
     return false;
 }
 
@@ -255,9 +233,9 @@ static void window_count(const struct live_window *w, const struct live_question
 }
 
 static int by_names(const struct traffic_key *a, const struct traffic_key *b) {
-    for (int k = 0; k < LIVE_KEY_COUNT; k++) {
-        struct slice left = name_of(live_key_of(a, (enum live_key)k)),
-                     right = name_of(live_key_of(b, (enum live_key)k));
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++) {
+        struct slice left = name_of(traffic_part_of(a, (enum traffic_part)k)),
+                     right = name_of(traffic_part_of(b, (enum traffic_part)k));
         int order = memcmp(left.p, right.p, left.n < right.n ? left.n : right.n);
         if (order != 0) return order;
         if (left.n != right.n) return left.n < right.n ? -1 : 1;

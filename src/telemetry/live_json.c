@@ -13,11 +13,11 @@ static void name_put(struct buf *out, uint32_t name) {
 }
 
 static void keys_put(struct buf *out, const struct live_question *q, const struct traffic_key *key) {
-    for (int k = 0; k < LIVE_KEY_COUNT; k++) {
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++) {
         if (!q->by[k]) continue;
-        json_text_string(out, live_key_name((enum live_key)k));
+        json_text_string(out, traffic_part_name((enum traffic_part)k));
         buf_append(out, ":", 1);
-        name_put(out, live_key_of(key, (enum live_key)k));
+        name_put(out, traffic_part_of(key, (enum traffic_part)k));
         buf_append(out, ",", 1);
     }
 }
@@ -35,10 +35,10 @@ static void health_put(struct buf *out, const struct live_extra *extra, const st
 static void by_put(struct buf *out, const struct live_question *q) {
     bool first = true;
     buf_append_text(out, "\"by\":[");
-    for (int k = 0; k < LIVE_KEY_COUNT; k++) {
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++) {
         if (!q->by[k]) continue;
         if (!first) buf_append(out, ",", 1);
-        json_text_string(out, live_key_name((enum live_key)k));
+        json_text_string(out, traffic_part_name((enum traffic_part)k));
         first = false;
     }
     buf_append(out, "]", 1);
@@ -138,11 +138,11 @@ static void cached_put(struct live *l, uint32_t tenant, uint64_t window_ns, stru
 }
 
 void live_write_tenant(struct live *l, uint32_t tenant, uint64_t window_ns, struct buf *out) {
-    struct live_question q = {.window_ns = window_ns, .by[LIVE_BY_model] = true, .filter_count = 1};
+    struct live_question q = {.window_ns = window_ns, .by[TRAFFIC_PART_model] = true, .filter_count = 1};
     struct live_answer a;
     struct buf text = {0};
     if (cached_get(l, tenant, window_ns, out)) return;
-    q.filters[0] = (struct live_filter){LIVE_BY_tenant, name_of(tenant)};
+    q.filters[0] = (struct live_filter){TRAFFIC_PART_tenant, name_of(tenant)};
     live_ask(l, &q, &a);
     live_write(&text, &q, &a, NULL);
     live_answer_clear(&a);

@@ -44,8 +44,8 @@ static bool name_read(struct slice text, uint32_t *name) {
 /* ---- telling ---- */
 
 static void row_tell(struct buf *out, const struct row_entry *e) {
-    for (int k = 0; k < LIVE_KEY_COUNT; k++) {
-        name_write(out, live_key_of(&e->key, (enum live_key)k));
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++) {
+        name_write(out, traffic_part_of(&e->key, (enum traffic_part)k));
         buf_append(out, ":", 1);
     }
     buf_printf(out, "%u:%u:", e->row.in_flight, e->row.queued);
@@ -68,9 +68,9 @@ bool live_tell(struct live *l, int64_t *last_unix_ns, struct buf *text) {
 
 static bool row_hear(struct slice line, struct changes *c) {
     struct slice part;
-    uint32_t names[LIVE_KEY_COUNT];
+    uint32_t names[TRAFFIC_PART_COUNT];
     uint64_t gauges[2];
-    for (int k = 0; k < LIVE_KEY_COUNT; k++)
+    for (int k = 0; k < TRAFFIC_PART_COUNT; k++)
         if (!slice_cut(&line, ':', &part) || !name_read(part, &names[k])) return false;
     for (int i = 0; i < 2; i++)
         if (!slice_cut(&line, ':', &part) || !slice_to_u64(part, &gauges[i]) || gauges[i] > UINT32_MAX) return false;

@@ -8,21 +8,6 @@
 #include "facts/names.h"
 #include "usage_parts.h"
 
-#define KEY_NAME(name) SLICE_INIT(#name),
-static const struct slice key_names[] = {USAGE_KEYS(KEY_NAME)};
-#undef KEY_NAME
-
-struct slice usage_key_name(enum usage_key k) {
-    return key_names[k];
-}
-
-uint32_t usage_key_of(const struct traffic_key *key, enum usage_key k) {
-#define KEY_PART(name) key->name,
-    const uint32_t parts[] = {USAGE_KEYS(KEY_PART)};
-#undef KEY_PART
-    return parts[k];
-}
-
 static bool whole(int64_t s, uint32_t unit) {
     return s % unit == 0;
 }
@@ -36,11 +21,11 @@ enum usage_level usage_question_level(const struct usage_question *q) {
 }
 
 static bool passes(const struct usage_question *q, const struct traffic_key *key) {
-    bool asked[USAGE_KEY_COUNT] = {false}, found[USAGE_KEY_COUNT] = {false};
+    bool asked[TRAFFIC_PART_COUNT] = {false}, found[TRAFFIC_PART_COUNT] = {false};
     for (unsigned i = 0; i < q->filter_count; i++) {
-        enum usage_key k = q->filters[i].key;
+        enum traffic_part k = q->filters[i].key;
         asked[k] = true;
-        found[k] |= slice_equal(name_of(usage_key_of(key, k)), q->filters[i].value);
+        found[k] |= slice_equal(name_of(traffic_part_of(key, k)), q->filters[i].value);
     }
     return memcmp(asked, found, sizeof asked) == 0;
 }
@@ -61,8 +46,9 @@ void usage_answer_add(struct usage_answer *a, const struct usage_question *q, in
     if (slot_s < q->from_s || slot_s >= q->to_s || !passes(q, key)) return;
     struct usage_answer_step *step =
         step_get(a, q->step_s == 0 ? q->from_s : slot_s - (slot_s - q->from_s) % q->step_s);
-    uint32_t parts[USAGE_KEY_COUNT];
-    for (int i = 0; i < USAGE_KEY_COUNT; i++) parts[i] = q->by[i] ? usage_key_of(key, (enum usage_key)i) : NAME_NONE;
+    uint32_t parts[TRAFFIC_PART_COUNT];
+    for (int i = 0; i < TRAFFIC_PART_COUNT; i++)
+        parts[i] = q->by[i] ? traffic_part_of(key, (enum traffic_part)i) : NAME_NONE;
     size_t before = step->rows.count;
     step->rows.detail_max = a->row_count < USAGE_ANSWER_ROWS_MAX ? SIZE_MAX / 2 : 0;
     row_add(row_table_get(&step->rows, &(struct traffic_key){parts[0], parts[1], parts[2], parts[3]}), row);
@@ -92,9 +78,9 @@ static int names_compare(uint32_t a, uint32_t b) {
 
 static int by_names(const void *a, const void *b) {
     const struct row_entry *left = a, *right = b;
-    for (int i = 0; i < USAGE_KEY_COUNT; i++) {
-        uint32_t one = usage_key_of(&left->key, (enum usage_key)i),
-                 other = usage_key_of(&right->key, (enum usage_key)i);
+    for (int i = 0; i < TRAFFIC_PART_COUNT; i++) {
+        uint32_t one = traffic_part_of(&left->key, (enum traffic_part)i),
+                 other = traffic_part_of(&right->key, (enum traffic_part)i);
         int order = one != other ? names_compare(one, other) : 0;
         if (order != 0) return order;
     }

@@ -1,8 +1,8 @@
 /* Any bytes as the query of /api/live: what is taken holds to its bounds, what is not is answered with valid JSON. */
 /* fuzz-sources: src/admin/api_live_query.c src/admin/api.c src/http/query.c src/telemetry/live.c
- *   src/telemetry/live_json.c src/telemetry/row.c src/telemetry/row_json.c src/telemetry/sparse.c
- *   src/telemetry/histogram.c src/facts/names.c src/base/hash.c src/base/random.c src/base/json_text.c src/base/clock.c
- *   src/base/clock_source.c src/base/slice.c src/base/buf.c src/base/mem.c */
+ *   src/telemetry/traffic_part.c src/telemetry/live_json.c src/telemetry/row.c src/telemetry/row_json.c
+ * src/telemetry/sparse.c src/telemetry/histogram.c src/facts/names.c src/base/hash.c src/base/random.c
+ * src/base/json_text.c src/base/clock.c src/base/clock_source.c src/base/slice.c src/base/buf.c src/base/mem.c */
 #include <assert.h>
 #include <jansson.h>
 
@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const struct live_question *q = &asked.question;
         assert(q->window_ns >= LIVE_WINDOW_MIN_NS && q->window_ns <= LIVE_WINDOW_MAX_NS);
         assert(q->filter_count <= LIVE_FILTERS_MAX && buf_length(&body) == 0);
-        for (unsigned i = 0; i < q->filter_count; i++) assert(q->filters[i].key < LIVE_KEY_COUNT);
+        for (unsigned i = 0; i < q->filter_count; i++) assert(q->filters[i].key < TRAFFIC_PART_COUNT);
     } else {
         struct slice text = buf_slice(&body);
         json_t *answer = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);

@@ -1,7 +1,7 @@
 /* Any bytes as another replica's window: what is taken is told again the same, what is not leaves nothing behind. */
-/* fuzz-sources: src/telemetry/live_text.c src/telemetry/live.c src/telemetry/row.c src/telemetry/row_text.c
- *   src/telemetry/changes.c src/telemetry/traffic.c src/telemetry/sparse.c src/telemetry/histogram.c src/facts/names.c
- *   src/facts/record.c src/facts/tables.c src/base/hash.c src/base/random.c
+/* fuzz-sources: src/telemetry/live_text.c src/telemetry/live.c src/telemetry/traffic_part.c src/telemetry/row.c
+ * src/telemetry/row_text.c src/telemetry/changes.c src/telemetry/traffic.c src/telemetry/sparse.c
+ * src/telemetry/histogram.c src/facts/names.c src/facts/record.c src/facts/tables.c src/base/hash.c src/base/random.c
  *   src/base/json_text.c src/base/clock.c src/base/clock_source.c src/base/slice.c src/base/buf.c src/base/mem.c */
 #include <assert.h>
 
@@ -9,7 +9,7 @@
 
 static uint64_t requests_of(struct live *l) {
     struct live_answer a;
-    const struct live_question q = {.window_ns = LIVE_WINDOW_MAX_NS, .by[LIVE_BY_model] = true};
+    const struct live_question q = {.window_ns = LIVE_WINDOW_MAX_NS, .by[TRAFFIC_PART_model] = true};
     live_ask(l, &q, &a);
     uint64_t requests = a.total.counters[ROW_REQUESTS];
     live_answer_clear(&a);

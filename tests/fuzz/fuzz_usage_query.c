@@ -1,9 +1,9 @@
 /* Any bytes as the query of /api/usage: what is taken holds to its bounds, and a cursor that is taken is written again
  * as it was. */
 /* fuzz-sources: src/admin/api_usage_query.c src/admin/api.c src/http/query.c src/telemetry/usage_answer.c
- *   src/telemetry/usage.c src/telemetry/row.c src/telemetry/sparse.c src/telemetry/histogram.c src/facts/names.c
- *   src/base/hash.c src/base/random.c src/base/json_text.c src/base/clock.c src/base/clock_source.c src/base/slice.c
- *   src/base/buf.c src/base/mem.c */
+ *   src/telemetry/traffic_part.c src/telemetry/usage.c src/telemetry/row.c src/telemetry/sparse.c
+ * src/telemetry/histogram.c src/facts/names.c src/base/hash.c src/base/random.c src/base/json_text.c src/base/clock.c
+ * src/base/clock_source.c src/base/slice.c src/base/buf.c src/base/mem.c */
 #include <assert.h>
 
 #include "../../src/admin/api.h"

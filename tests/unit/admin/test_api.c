@@ -116,9 +116,9 @@ static void what_is_asked_for_is_read(void **state) {
     struct usage_question question;
     struct usage_page page;
     assert_null(wrong_field("by=model,tenant&tenant=acme&tenant=&model=gpt-4o&limit=500", &question, &page));
-    assert_true(question.by[USAGE_BY_tenant] && question.by[USAGE_BY_model] && !question.by[USAGE_BY_provider]);
+    assert_true(question.by[TRAFFIC_PART_tenant] && question.by[TRAFFIC_PART_model] && !question.by[TRAFFIC_PART_provider]);
     assert_int_equal(question.filter_count, 3);
-    assert_int_equal(question.filters[1].key, USAGE_BY_tenant);
+    assert_int_equal(question.filters[1].key, TRAFFIC_PART_tenant);
     assert_int_equal(question.filters[1].value.n, 0);
     assert_true(slice_equal(question.filters[2].value, SLICE("gpt-4o")));
     assert_int_equal(page.limit, 500);
@@ -133,7 +133,7 @@ static void what_is_asked_for_is_read(void **state) {
 
 static void a_cursor_comes_back_as_it_was(void **state) {
     (void)state;
-    static const struct slice names[][USAGE_KEY_COUNT] = {
+    static const struct slice names[][TRAFFIC_PART_COUNT] = {
         {SLICE_INIT("acme"), SLICE_INIT(""), SLICE_INIT("gpt-4o"), SLICE_INIT("")},
         {SLICE_INIT(""), SLICE_INIT(""), SLICE_INIT(""), SLICE_INIT("")},
         {SLICE_INIT("a,b&c%"), SLICE_INIT("\xc3\xa9"), SLICE_INIT("x/y"), SLICE_INIT("z")},
@@ -145,7 +145,7 @@ static void a_cursor_comes_back_as_it_was(void **state) {
         assert_true(usage_cursor_read(buf_slice(&cursor), &page));
         assert_true(page.has_cursor);
         assert_int_equal(page.after_time_s, 1795342528);
-        for (int k = 0; k < USAGE_KEY_COUNT; k++) assert_true(slice_equal(page.after_names[k], names[i][k]));
+        for (int k = 0; k < TRAFFIC_PART_COUNT; k++) assert_true(slice_equal(page.after_names[k], names[i][k]));
         buf_clear(&page.text);
         for (size_t cut = 0; cut < buf_length(&cursor); cut++) { /* no part of one is one */
             page = (struct usage_page){0};

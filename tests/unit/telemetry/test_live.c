@@ -70,7 +70,7 @@ static bool is_about(uint64_t value, uint64_t wanted) {
     return fabs((double)value - (double)wanted) <= (double)wanted * 0.012;
 }
 
-#define BY_MODEL ((struct live_question){.by[LIVE_BY_model] = true})
+#define BY_MODEL ((struct live_question){.by[TRAFFIC_PART_model] = true})
 
 static void nothing_is_known_at_first(void **state) {
     (void)state;
@@ -138,7 +138,7 @@ static void rows_are_by_the_keys_asked_for_and_the_busiest_come_first(void **sta
     busy("beta", "a", 3, 1000);
     second_ends();
     const struct live_answer *a =
-        ask(60, (struct live_question){.by[LIVE_BY_tenant] = true, .by[LIVE_BY_model] = true});
+        ask(60, (struct live_question){.by[TRAFFIC_PART_tenant] = true, .by[TRAFFIC_PART_model] = true});
     assert_int_equal(a->rows.count, 3);
     assert_int_equal(a->rows.entries[0].row.counters[ROW_REQUESTS], 5);
     assert_int_equal(a->rows.entries[0].key.provider, NAME_NONE);
@@ -147,13 +147,13 @@ static void rows_are_by_the_keys_asked_for_and_the_busiest_come_first(void **sta
     assert_int_equal(a->rows.entries[0].key.model, name_id(SLICE("b")));
     assert_int_equal(a->rows.entries[1].row.counters[ROW_REQUESTS], 4);
     struct live_question q = BY_MODEL;
-    q.filters[q.filter_count++] = (struct live_filter){LIVE_BY_tenant, SLICE("acme")};
+    q.filters[q.filter_count++] = (struct live_filter){TRAFFIC_PART_tenant, SLICE("acme")};
     assert_int_equal(ask(60, q)->total.counters[ROW_REQUESTS], 6);
-    q.filters[q.filter_count++] = (struct live_filter){LIVE_BY_tenant, SLICE("beta")}; /* either */
+    q.filters[q.filter_count++] = (struct live_filter){TRAFFIC_PART_tenant, SLICE("beta")}; /* either */
     assert_int_equal(ask(60, q)->total.counters[ROW_REQUESTS], 9);
-    q.filters[q.filter_count++] = (struct live_filter){LIVE_BY_model, SLICE("a")}; /* and */
+    q.filters[q.filter_count++] = (struct live_filter){TRAFFIC_PART_model, SLICE("a")}; /* and */
     assert_int_equal(ask(60, q)->total.counters[ROW_REQUESTS], 4);
-    q.filters[q.filter_count++] = (struct live_filter){LIVE_BY_provider, SLICE("nobody")};
+    q.filters[q.filter_count++] = (struct live_filter){TRAFFIC_PART_provider, SLICE("nobody")};
     assert_int_equal(ask(60, q)->total.counters[ROW_REQUESTS], 0);
 }
 
@@ -230,7 +230,7 @@ static void as_json_it_has_every_member(void **state) {
     busy("acme", "m", 20, 4096);
     for (int i = 0; i < 10; i++) second_ends();
     const struct live_question q = {
-        .window_ns = 60 * NS_PER_S, .by[LIVE_BY_provider] = true, .by[LIVE_BY_model] = true};
+        .window_ns = 60 * NS_PER_S, .by[TRAFFIC_PART_provider] = true, .by[TRAFFIC_PART_model] = true};
     const struct live_extra extra = {.replica = SLICE("gw-1"), .redis_up = -1, .dropped_records = 2};
     live_answer_clear(&answer);
     live_ask(live, &q, &answer);
@@ -438,7 +438,7 @@ static void *asker(void *context) {
     for (int i = 0; i < 300; i++) {
         struct live_answer a;
         struct buf out = {0};
-        const struct live_question q = {.window_ns = 900 * NS_PER_S, .by[LIVE_BY_model] = true};
+        const struct live_question q = {.window_ns = 900 * NS_PER_S, .by[TRAFFIC_PART_model] = true};
         live_ask(live, &q, &a);
         assert_int_equal(a.total.counters[ROW_REQUESTS] * NS_PER_S, 3 * a.covered_ns);
         live_answer_clear(&a);

@@ -132,7 +132,7 @@ static void steps_and_keys_group_what_was_counted(void **state) {
     }
     struct usage_question q = {.from_s = AT(0, 10, 0), .to_s = AT(0, 12, 0), .step_s = 1800};
     struct usage_answer a = {0};
-    q.by[USAGE_BY_tenant] = q.by[USAGE_BY_model] = true;
+    q.by[TRAFFIC_PART_tenant] = q.by[TRAFFIC_PART_model] = true;
     usage_ask(usage, &q, &a);
     usage_answer_sort(&a);
     assert_int_equal(a.count, 4);
@@ -149,13 +149,13 @@ static void steps_and_keys_group_what_was_counted(void **state) {
         assert_int_equal(e[2].row.measures[MEASURE_TOTAL].count, 30);
     }
     usage_answer_clear(&a);
-    q.filters[q.filter_count++] = (struct usage_filter){USAGE_BY_tenant, SLICE("acme")};
+    q.filters[q.filter_count++] = (struct usage_filter){TRAFFIC_PART_tenant, SLICE("acme")};
     assert_int_equal(ask_total(&q), 120);
-    q.filters[q.filter_count++] = (struct usage_filter){USAGE_BY_tenant, SLICE("other")};
+    q.filters[q.filter_count++] = (struct usage_filter){TRAFFIC_PART_tenant, SLICE("other")};
     assert_int_equal(ask_total(&q), 360);
-    q.filters[q.filter_count++] = (struct usage_filter){USAGE_BY_model, SLICE("large")};
+    q.filters[q.filter_count++] = (struct usage_filter){TRAFFIC_PART_model, SLICE("large")};
     assert_int_equal(ask_total(&q), 60);
-    q.filters[q.filter_count++] = (struct usage_filter){USAGE_BY_workload, SLICE("")};
+    q.filters[q.filter_count++] = (struct usage_filter){TRAFFIC_PART_workload, SLICE("")};
     assert_int_equal(ask_total(&q), 60);
     q.to_s = AT(0, 11, 0);
     assert_int_equal(ask_total(&q), 30);
